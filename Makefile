@@ -1,0 +1,158 @@
+# Whet. `make help` lists what it can do.
+#
+#   VARIANT=release|asan|ubsan|fuzz   what is built (default release), under build/<variant>/
+#   ARCH=aarch64                      cross build, under build/aarch64-<variant>/; tests run under qemu-user
+#   CC=clang                          another compiler
+#   WERROR=1                          warnings are errors (CI)
+
+VARIANT ?= release
+HOSTARCH := $(shell uname -m)
+ARCH     ?= $(HOSTARCH)
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+VERSION  := 0.1.0
+
+# ---- tool chain ------------------------------------------------------------------------------------
+ifeq ($(origin CC),default)
+  CC := gcc
+endif
+AR := ar
+RUN :=
+B := build/$(VARIANT)
+PKG_CONFIG ?= pkg-config
+ifneq ($(ARCH),$(HOSTARCH))
+  CC  := $(ARCH)-linux-gnu-gcc
+  AR  := $(ARCH)-linux-gnu-ar
+  RUN := qemu-$(ARCH)
+  B   := build/$(ARCH)-$(VARIANT)
+  PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(ARCH)-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
+endif
+
+DEPS  := libpcre2-8 jansson libzstd openblas libcrypto
+DEPS_APP := libcurl
+DEPS_TEST := cmocka
+
+# Install what is missing before anything is compiled; silent and instant when nothing is.
+ifeq ($(filter help clean,$(MAKECMDGOALS)),)
+  DEPS_OK := $(shell sh tools/deps.sh $(ARCH) >&2 && echo yes)
+  ifneq ($(DEPS_OK),yes)
+    $(error missing packages: see above)
+  endif
+endif
+
+CFLAGS_DEPS := $(shell $(PKG_CONFIG) --cflags $(DEPS) $(DEPS_APP) $(DEPS_TEST))
+LIBS      = $(shell $(PKG_CONFIG) --libs $(DEPS)) -lm
+LIBS_APP  = $(shell $(PKG_CONFIG) --libs $(DEPS_APP))
+LIBS_TEST = $(shell $(PKG_CONFIG) --libs $(DEPS_TEST))
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ifeq ($(WERROR),1)
+  WARN += -Werror
+endif
+OPT := -O2 -g
+ifeq ($(VARIANT),asan)
+  OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+ifeq ($(VARIANT),ubsan)
+  OPT := -O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined
+endif
+ifeq ($(VARIANT),fuzz)
+  CC  := clang
+  OPT := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+endif
+
+CPPFLAGS := -Isrc -D_GNU_SOURCE -DWH_VERSION='"$(VERSION)"' $(CFLAGS_DEPS)
+CFLAGS   := -std=c11 $(OPT) $(WARN) -fopenmp -ffp-contract=off -fno-math-errno -fPIC -fvisibility=default
+ASFLAGS  := -g -Isrc -Iasm
+LDFLAGS  := -fopenmp
+DEPFLAGS  = -MMD -MP
+
+# ---- sources: a file is built because it exists ------------------------------------------------------
+LIB_DIRS := base quant gguf kern text model engine reward answer search plan journal
+LIB_C    := $(foreach d,$(LIB_DIRS),$(wildcard src/$(d)/*.c))
+LIB_OBJ  := $(LIB_C:%.c=$(B)/%.o)
+
+# asm/: GAS through the C preprocessor
+ifeq ($(ARCH),x86_64)
+  LIB_S := $(wildcard asm/x86/*.S)
+endif
+ifeq ($(ARCH),aarch64)
+  LIB_S := $(wildcard asm/arm/*.S)
+endif
+LIB_OBJ += $(LIB_S:%.S=$(B)/%.o)
+
+# src/kern/isa/*.c: plain C compiled once per instruction set; WH_ISA is the suffix of its names.
+# The operations are IEEE and in a fixed order, so every copy gives the same bits (kern/CONTRACT.md).
+ISA_C := $(wildcard src/kern/isa/*.c)
+ISAS  := c
+ISA_FLAGS_c :=
+ifeq ($(ARCH),x86_64)
+  ISAS += avx2 avx512
+  ISA_FLAGS_avx2   := -mavx2 -mfma -mf16c
+  ISA_FLAGS_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+endif
+LIB_OBJ += $(foreach i,$(ISAS),$(ISA_C:%.c=$(B)/%.$(i).o))
+
+APP_C   := $(wildcard src/app/*.c) $(wildcard src/serve/*.c)
+APP_OBJ := $(APP_C:%.c=$(B)/%.o)
+
+UNIT_C  := $(wildcard tests/unit/test_*.c)
+UNIT    := $(UNIT_C:tests/unit/%.c=$(B)/%)
+CHECKASM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/checkasm/*.c))
+CHECKASM := $(if $(CHECKASM_OBJ),$(B)/checkasm)
+FUZZ_C  := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ    := $(FUZZ_C:tests/fuzz/%.c=$(B)/%)
+BENCH   := $(patsubst bench/%.c,$(B)/bench_%,$(wildcard bench/*.c))
+
+.PHONY: all
+all: $(B)/whet $(B)/libwhet.a $(B)/libwhet.so ## build the command and both libraries (default)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
+$(B)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(ASFLAGS) $(DEPFLAGS) -c -o $@ $<
+define ISA_RULE
+$(B)/src/kern/isa/%.$(1).o: src/kern/isa/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) -O3 $$(ISA_FLAGS_$(1)) -DWH_ISA=$(1) $$(DEPFLAGS) -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call ISA_RULE,$(i))))
+
+$(B)/libwhet.a: $(LIB_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+$(B)/libwhet.so: $(LIB_OBJ)
+	$(CC) $(OPT) -shared -Wl,-soname,libwhet.so.0 $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/whet: $(APP_OBJ) $(B)/libwhet.a
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_APP)
+$(UNIT): $(B)/test_%: $(B)/tests/unit/test_%.o $(B)/libwhet.a
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_TEST)
+$(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(FUZZ): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwhet.a
+	$(CC) $(OPT) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/bench_%: $(B)/bench/%.o $(B)/libwhet.a
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- tests -------------------------------------------------------------------------------------------
+.PHONY: check unit checkasm
+check: all $(UNIT) $(CHECKASM) ## unit tests, kernel checks, command-line tests
+	RUN="$(RUN)" sh tests/run.sh $(B)
+unit: $(UNIT) $(CHECKASM) ## build and run the unit tests and kernel checks alone (any VARIANT, any ARCH)
+	RUN="$(RUN)" sh tests/run.sh $(B) unit
+.PHONY: check-asan check-ubsan
+check-asan: ## the unit tests under AddressSanitizer and UBSan
+	$(MAKE) VARIANT=asan unit
+check-ubsan: ## the unit tests under UBSan alone
+	$(MAKE) VARIANT=ubsan unit
+
+.PHONY: clean help
+clean: ## remove everything that was built
+	rm -rf build
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@sed -n '/^#   [A-Z]/s/^# //p' Makefile
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,3 @@
+#include "whet.h"
+
+const char *wh_version(void) { return WH_VERSION; }
