@@ -64,7 +64,7 @@ typedef struct wh_gguf_key {
     size_t                      count; /* elements */
     const unsigned char        *data;  /* in the mapping, unaligned; a string starts with its u64 length */
     size_t                      bytes; /* of all elements together */
-    const unsigned char *const *items; /* item == WH_GGUF_STR: where each string starts; else NULL */
+    const unsigned char *const *items; /* array of strings: where each starts; else NULL */
 } wh_gguf_key;
 
 /* Open path. When it is a part of a split file (name-00002-of-00003.gguf), all parts are opened.
@@ -102,6 +102,9 @@ wh_code wh_gguf_get_f32(const wh_gguf *g, const char *key, float *out, wh_err *e
 wh_code wh_gguf_get_bool(const wh_gguf *g, const char *key, bool *out, wh_err *err);
 wh_code wh_gguf_get_str(const wh_gguf *g, const char *key, wh_gguf_str *out, wh_err *err);
 
+/* The value as an integer; false when it is none or negative. */
+bool wh_gguf_key_u64(const wh_gguf_key *key, uint64_t *out);
+
 /* Arrays: a view (the entry itself; its count is the length) whose elements are then read one at a time.
  * i32 accepts integers up to 32 bits wide whose values all fit; f32 accepts f32 and f64. i < count. */
 wh_code wh_gguf_get_str_array(const wh_gguf *g, const char *key, const wh_gguf_key **out, wh_err *err);
@@ -110,6 +113,9 @@ wh_code wh_gguf_get_f32_array(const wh_gguf *g, const char *key, const wh_gguf_k
 wh_gguf_str wh_gguf_str_at(const wh_gguf_key *array, size_t i);
 int32_t     wh_gguf_i32_at(const wh_gguf_key *array, size_t i);
 float       wh_gguf_f32_at(const wh_gguf_key *array, size_t i);
+
+/* The string of a key of type WH_GGUF_STR. */
+wh_gguf_str wh_gguf_key_str(const wh_gguf_key *key);
 
 /* Append the value as JSON (invalid UTF-8 becomes U+FFFD); of an array only the first max_items elements,
  * then "...". */
