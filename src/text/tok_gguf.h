@@ -1,0 +1,12 @@
+/* tok_gguf: the tokenizer of a GGUF file. */
+#ifndef WH_TEXT_TOK_GGUF_H
+#define WH_TEXT_TOK_GGUF_H
+
+#include "gguf/gguf_read.h"
+#include "text/tok.h"
+
+/* Read the keys under "tokenizer.ggml." of g and create the tokenizer; g may be closed afterwards.
+ * Errors as wh_tok_create; a key of the wrong type is WH_ERR_FORMAT. */
+wh_code wh_tok_gguf_create(wh_tok **out, const wh_gguf *g, wh_err *err);
+
+#endif
