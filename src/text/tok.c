@@ -183,8 +183,10 @@ static wh_code load_ends(wh_tok *t, int32_t eot, wh_err *err)
     WH_TRY(add_end(t, eot, err));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int32_t id = wh_tok_find(t, names[i], strlen(names[i]));
+        /* Qwen has an ordinary token "</s>", which text merges into: that one ends nothing. */
+        if (id < 0 || (t->type[id] == WH_TOK_NORMAL && !looks_like_control(wh_tok_spelling_of(t, (size_t)id)))) continue;
+        t->type[id] = WH_TOK_CONTROL;
         WH_TRY(add_end(t, id, err));
-        if (id >= 0) t->type[id] = WH_TOK_CONTROL;
     }
     return WH_OK;
 }
