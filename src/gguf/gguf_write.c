@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gguf/gguf_format.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,7 @@ wh_code wh_gguf_write_begin(wh_gguf_writer *w, wh_err *err)
 
 wh_code wh_gguf_write_data(wh_gguf_writer *w, const void *data, size_t n, wh_err *err)
 {
+    assert(w->f);
     const char *p = data;
     while (n) {
         if (w->current == w->n_tensors)
@@ -238,6 +240,7 @@ static wh_code commit(wh_gguf_writer *w, wh_err *err)
 
 wh_code wh_gguf_write_finish(wh_gguf_writer *w, wh_err *err)
 {
+    assert(w->f);
     wh_code code = commit(w, err);
     wh_gguf_write_abort(w); /* after the renaming there is nothing left to remove */
     return code;
