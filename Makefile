@@ -110,6 +110,7 @@ all: $(B)/whet $(B)/libwhet.a $(B)/libwhet.so ## build the command and both libr
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
+$(B)/src/app/manifest.o: models/MANIFEST
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(ASFLAGS) $(DEPFLAGS) -c -o $@ $<
@@ -128,7 +129,8 @@ $(B)/libwhet.so: $(LIB_OBJ)
 $(B)/whet: $(APP_OBJ) $(B)/libwhet.a
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_APP)
 $(UNIT): $(B)/test_%: $(B)/tests/unit/test_%.o $(B)/libwhet.a
-	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_TEST)
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) $(LIBS_TEST)
+$(B)/test_opt: $(B)/src/app/opt.o $(B)/src/app/suggest.o
 $(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(FUZZ): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwhet.a
