@@ -1,0 +1,62 @@
+/* act_quant: rows of f32 to int8 with a scale per block (CONTRACT.md, Activations). Compiled once per
+ * instruction set; max, multiply, round to nearest even and integer sums give the same bits in all of them.
+ */
+#include "kern/kern.h"
+#include "kern/isa/vec.h"
+
+/* q = rint(x · (127 / amax)) for 16 values; returns their sum. |x · (127 / amax)| <= 127.00001. */
+static inline int16_t round_16(int8_t *q, const float *x, wh_v scale)
+{
+    float r[16];
+    wh_v_store(r, wh_v_rint(wh_v_mul(wh_v_load(x), scale)));
+    int sum = 0;
+    for (int i = 0; i < 16; i++) {
+        int v = (int)r[i];
+        q[i] = (int8_t)v;
+        sum += v;
+    }
+    return (int16_t)sum;
+}
+
+static void quantize_row(int8_t *q, float *d, int16_t *sum, const float *x, size_t k, size_t block)
+{
+    for (size_t k0 = 0; k0 < k; k0 += block) {
+        size_t n = k - k0 < block ? k - k0 : block; /* a multiple of 16 */
+        /* The largest magnitude as an integer: the order of positive floats, and NaNs come out on top. */
+        uint32_t top = 0;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits;
+            memcpy(&bits, x + k0 + i, sizeof bits);
+            bits &= 0x7fffffff;
+            top = bits > top ? bits : top;
+        }
+        float amax;
+        memcpy(&amax, &top, sizeof amax);
+        bool  finite = top < 0x7f800000;
+        float scale = 127.0f / amax;
+        /* Zeros, or so small that 127 / amax overflows: nothing that an f32 scale could carry. */
+        bool  nothing = !finite || scale > 0x1.fffffep127f;
+        *d++ = finite ? (nothing ? 0 : amax / 127.0f) : NAN;
+        wh_v s = wh_v_set1(nothing ? 0 : scale);
+        for (size_t i = 0; i < n; i += 16) {
+            if (nothing) {
+                memset(q + k0 + i, 0, 16);
+                *sum++ = 0;
+            } else *sum++ = round_16(q + k0 + i, x + k0 + i, s);
+        }
+    }
+}
+
+void WH_OP(act_quantize)(wh_act *a, size_t r0, size_t r1, unsigned ways)
+{
+    for (size_t r = r0; r < r1; r++) {
+        const float *x = a->f + r * a->k;
+        size_t       sums = a->k / WH_ACT_SUM;
+        if (ways & WH_ACT_32)
+            quantize_row(a->by32.q + r * a->q_stride, a->by32.d + r * a->by32.blocks, a->by32.sum + r * sums, x,
+                         a->k, 32);
+        if (ways & WH_ACT_256)
+            quantize_row(a->by256.q + r * a->q_stride, a->by256.d + r * a->by256.blocks, a->by256.sum + r * sums,
+                         x, a->k, 256);
+    }
+}

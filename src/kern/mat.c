@@ -1,0 +1,216 @@
+/* mat: a packed matrix, and the wrapper that turns one product into kernel calls.
+ *
+ * A kernel takes whole panels and at most WH_MM_ROWS rows of x. The wrapper cuts m evenly, prepares what
+ * depends on x and the format alone (wh_mm.start, wh_mm.sum), and deals with a last panel that is not full.
+ * With more rows than one call takes, panels go in strips that stay in the L2 cache, so that memory is
+ * read once for all rows.
+ */
+#include "kern/mat.h"
+
+#include "base/mem.h"
+#include "kern/kern.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wh_mat {
+    wh_type   type;
+    wh_layout layout;
+    size_t    n, k, panel_bytes;
+    uint8_t  *panels;
+};
+
+enum { STRIP_BYTES = 256 << 10 };
+
+static size_t panel_count(const wh_mat *w) { return (w->n + WH_PANEL - 1) / WH_PANEL; }
+
+/* ---- packing ----------------------------------------------------------------------------------------- */
+
+typedef struct pack_job {
+    wh_mat     *w;
+    const void *rows;
+    size_t      row_bytes;
+    uint8_t    *work; /* 16 * k bytes for each thread */
+    int         threads;
+} pack_job;
+
+static void pack_part(void *ctx, int tid)
+{
+    const pack_job *job = ctx;
+    wh_mat         *w = job->w;
+    size_t          begin, end;
+    wh_par_range(&begin, &end, panel_count(w), 1, tid, job->threads);
+    for (size_t p = begin; p < end; p++) {
+        size_t row = p * WH_PANEL, rows = w->n - row < WH_PANEL ? w->n - row : WH_PANEL;
+        wh_layout_pack(w->layout, w->type, w->panels + p * w->panel_bytes,
+                       (const uint8_t *)job->rows + row * job->row_bytes, job->row_bytes, rows, w->k,
+                       job->work + (size_t)tid * WH_PANEL * w->k);
+    }
+}
+
+wh_code wh_mat_pack(wh_mat **out, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
+{
+    *out = NULL;
+    size_t row_bytes = wh_quant_row_bytes(type, k);
+    if (n == 0 || k == 0 || k % 32 != 0 || row_bytes == 0)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "a %zu x %zu matrix of %s: rows must be whole blocks and multiples of 32", n, k,
+                          wh_quant_table[type].name);
+    wh_layout layout = wh_layout_of(type);
+    size_t    panel_bytes = wh_layout_panel_bytes(layout, k), panels = n / WH_PANEL + (n % WH_PANEL != 0);
+    int       threads = wh_par_threads(par);
+    size_t    work_bytes;
+    wh_mat   *w = wh_mem_zalloc(1, sizeof *w);
+    uint8_t  *work = wh_mem_mul(&work_bytes, k, WH_PANEL) ? wh_mem_alloc((size_t)threads, work_bytes) : NULL;
+    if (w) w->panels = panel_bytes ? wh_mem_alloc_aligned(panels, panel_bytes) : NULL;
+    if (!w || !work || !w->panels) {
+        free(work);
+        wh_mat_free(w);
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory to pack a %zu x %zu matrix of %s", n, k, wh_quant_table[type].name);
+    }
+    w->type = type;
+    w->layout = layout;
+    w->n = n;
+    w->k = k;
+    w->panel_bytes = panel_bytes;
+    pack_job job = {.w = w, .rows = rows, .row_bytes = row_bytes, .work = work, .threads = threads};
+    wh_par_run(par, pack_part, &job);
+    free(work);
+    *out = w;
+    return WH_OK;
+}
+
+void wh_mat_free(wh_mat *w)
+{
+    if (w) free(w->panels);
+    free(w);
+}
+
+size_t wh_mat_rows(const wh_mat *w) { return w->n; }
+size_t wh_mat_cols(const wh_mat *w) { return w->k; }
+size_t wh_mat_bytes(const wh_mat *w) { return panel_count(w) * w->panel_bytes; }
+
+wh_act_way wh_mat_way(const wh_mat *w)
+{
+    switch (wh_layout_table[w->layout].family) {
+    case WH_FAMILY_LEGACY: return WH_ACT_32;
+    case WH_FAMILY_K:      return WH_ACT_256;
+    case WH_FAMILY_FLOAT:  break;
+    }
+    return WH_ACT_FLOAT;
+}
+
+/* ---- multiplying ------------------------------------------------------------------------------------- */
+
+/* The scratch area: the kernel's own, one panel of y, and what prepare() writes. */
+typedef struct scratch {
+    char    *kernel;
+    float   *y;     /* WH_MM_ROWS x 16 */
+    char    *start; /* WH_MM_ROWS x k / 16 int32 */
+    int16_t *sum;   /* WH_MM_ROWS x k / 32 */
+} scratch;
+
+static size_t start_bytes(size_t k) { return k / WH_ACT_SUM * 4; }
+static size_t sum_bytes(size_t k) { return k / 32 * 2; }
+
+static scratch lay_out(void *p, size_t k)
+{
+    char *c = p;
+    char *y = c + WH_MM_SCRATCH, *start = y + WH_MM_ROWS * WH_PANEL * sizeof(float);
+    return (scratch){c, (float *)(void *)y, start, (int16_t *)(void *)(start + WH_MM_ROWS * start_bytes(k))};
+}
+
+size_t wh_mat_scratch(const wh_mat *w)
+{
+    return (WH_MM_SCRATCH + WH_MM_ROWS * (WH_PANEL * sizeof(float) + start_bytes(w->k) + sum_bytes(w->k)) + 63) / 64 * 64;
+}
+
+static void sums_of_32(int16_t *restrict out, const int16_t *restrict sum, size_t groups)
+{
+    for (size_t g = 0; g < groups; g++) out[g] = (int16_t)(sum[2 * g] + sum[2 * g + 1]);
+}
+
+static void starts(int32_t *restrict out, const int16_t *restrict sum, size_t groups, int off)
+{
+    for (size_t g = 0; g < groups; g++) out[g] = -off * sum[g];
+}
+
+static void scaled_sums(float *restrict out, const int16_t *restrict sum, const float *restrict d, size_t groups)
+{
+    for (size_t g = 0; g < groups; g++) out[g] = d[g] * (float)sum[g];
+}
+
+/* Fill start and sum of the call for its m rows (layout.h says what a layout wants). */
+static void prepare(wh_mm *a, const wh_mat *w, const wh_act_q *q, size_t row, const scratch *s)
+{
+    const wh_layout_info *f = &wh_layout_table[w->layout];
+    size_t groups = w->k / (size_t)f->group, sums = w->k / WH_ACT_SUM;
+    bool   by16 = f->group == WH_ACT_SUM;
+    a->sum = by16 ? q->sum + row * sums : s->sum;
+    a->sum_stride = groups * sizeof(int16_t);
+    a->start = s->start;
+    a->start_stride = groups * 4;
+    for (size_t i = 0; i < a->m; i++) {
+        const int16_t *sum = q->sum + (row + i) * sums;
+        if (!by16) {
+            int16_t *out = s->sum + i * groups;
+            sums_of_32(out, sum, groups);
+            sum = out;
+        }
+        void *start = s->start + i * groups * 4;
+        if (f->family == WH_FAMILY_LEGACY && f->min) scaled_sums(start, sum, q->d + (row + i) * q->blocks, groups);
+        else if (f->family == WH_FAMILY_LEGACY || by16) starts(start, sum, groups, (int)a->off);
+    }
+}
+
+/* Panels [p0, p1) times rows [row, row + m) of x. */
+static void mul_rows(wh_mm_fn *fn, const wh_mat *w, float *y, size_t y_stride, const wh_act *x, size_t row, size_t m,
+                     size_t p0, size_t p1, const scratch *s)
+{
+    wh_act_way      way = wh_mat_way(w);
+    const wh_act_q *q = way == WH_ACT_32 ? &x->by32 : &x->by256;
+    wh_mm a = {.y = y, .y_stride = y_stride, .w = w->panels + p0 * w->panel_bytes, .m = m, .k = w->k,
+               .scratch = s->kernel, .off = (size_t)wh_quant_table[w->type].offset};
+    if (way == WH_ACT_FLOAT) {
+        a.x = x->f + row * x->k;
+        a.x_stride = x->k * sizeof(float);
+    } else {
+        a.x = q->q + row * x->q_stride;
+        a.x_stride = x->q_stride;
+        a.d = q->d + row * q->blocks;
+        a.d_stride = q->blocks * sizeof(float);
+        prepare(&a, w, q, row, s);
+    }
+    size_t whole = p1 * WH_PANEL <= w->n ? p1 - p0 : p1 - p0 - 1;
+    a.panels = whole;
+    if (whole) fn(&a);
+    if (whole == p1 - p0) return;
+    /* The last panel has fewer than 16 rows: all 16 columns into the scratch area, the real ones to y. */
+    size_t columns = w->n % WH_PANEL;
+    a.panels = 1;
+    a.w = w->panels + (p1 - 1) * w->panel_bytes;
+    a.y = s->y;
+    a.y_stride = WH_PANEL;
+    fn(&a);
+    for (size_t i = 0; i < m; i++)
+        memcpy(y + i * y_stride + whole * WH_PANEL, s->y + i * WH_PANEL, columns * sizeof *y);
+}
+
+void wh_mat_mul(const wh_kern *kern, const wh_mat *w, float *y, size_t y_stride, const wh_act *x, size_t x0,
+                size_t m, size_t n0, size_t n1, void *mem)
+{
+    assert(n0 % WH_PANEL == 0 && (n1 % WH_PANEL == 0 || n1 == w->n) && n1 <= w->n && x->k == w->k);
+    if (m == 0 || n0 >= n1) return;
+    scratch   s = lay_out(mem, w->k);
+    size_t    begin = n0 / WH_PANEL, end = (n1 + WH_PANEL - 1) / WH_PANEL;
+    size_t    chunks = (m + WH_MM_ROWS - 1) / WH_MM_ROWS, strip = end - begin;
+    wh_mm_fn *fn = wh_kern_mm(kern, w->layout, m)->fn;
+    if (chunks > 1 && strip > STRIP_BYTES / w->panel_bytes + 1) strip = STRIP_BYTES / w->panel_bytes + 1;
+    for (size_t p0 = begin; p0 < end; p0 += strip) {
+        size_t p1 = p0 + strip < end ? p0 + strip : end;
+        for (size_t c = 0; c < chunks; c++) {
+            size_t i0 = m * c / chunks, i1 = m * (c + 1) / chunks;
+            mul_rows(fn, w, y + i0 * y_stride + p0 * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
+        }
+    }
+}
