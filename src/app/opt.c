@@ -152,9 +152,10 @@ static wh_code unknown_option(const wh_opt_spec *spec, const char *word, wh_err 
     names[n++] = "help";
     for (size_t g = 0; g < spec->n_groups; g++)
         for (size_t i = 0; i < spec->groups[g].n && n < MOST; i++) names[n++] = spec->groups[g].opts[i].name;
-    char bare[64];
+    char bare[64] = "";
     const char *name = word + strspn(word, "-");
-    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(name, "="), name);
+    size_t length = strcspn(name, "=");
+    if (length < sizeof bare) memcpy(bare, name, length);
     const char *near = wh_suggest_name(bare, names, n);
     int shown = (int)strcspn(word, "=");
     if (near) return wh_err_set(err, WH_ERR_ARG, "unknown option %.*s; did you mean --%s?", shown > 60 ? 60 : shown, word, near);

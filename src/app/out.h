@@ -15,7 +15,7 @@
 enum { WH_EXIT_OK = 0, WH_EXIT_NO = 1, WH_EXIT_USAGE = 2, WH_EXIT_INTERRUPTED = 130 };
 
 /* Call first in main: gives descriptors 0 to 2 that were closed a place, so that no file of ours can be
- * mistaken for them, and lets a closed pipe be an error instead of a death. */
+ * mistaken for them, and lets a closed pipe and a file size limit be errors instead of deaths. */
 void wh_out_init(void);
 
 void wh_out_puts(const char *s);

@@ -40,7 +40,8 @@ const char *wh_suggest_name(const char *word, const char *const *names, size_t n
     for (size_t i = 0; i < n; i++) {
         if (!names[i]) continue;
         size_t d = distance(word, names[i]);
-        if (len >= 3 && strncmp(word, names[i], len) == 0) d = 1;
+        size_t common = strlen(names[i]) < len ? strlen(names[i]) : len;
+        if (common >= 3 && strncmp(word, names[i], common) == 0) d = 1;
         if (d <= best && (!found || d < best)) {
             best = d;
             found = names[i];
