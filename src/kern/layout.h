@@ -56,9 +56,12 @@ void wh_layout_pack(wh_layout layout, wh_type type, void *panel, const void *in,
  *   layouts      x      d                 start (one per group)          sum (int16, one per group)
  *   l4 l5 l8     int8   scale per 32 k    int32: -off · Σq               Σq
  *   l4m l5m      int8   scale per 32 k    f32: d · float(Σq)             Σq
- *   k4m k5m      int8   scale per 256 k   not set                        Σq
+ *   k4m          int8   scale per 256 k   int32: -8 · Σq                 Σq
+ *   k5m          int8   scale per 256 k   not set                        Σq
  *   h4m h6       int8   scale per 256 k   int32: -off · Σq               Σq
  *   f32 f16 bf16 f32    not set           not set                        not set
+ *
+ * Of a legacy layout d_stride == start_stride: both have one number per group.
  */
 typedef struct wh_mm {
     float         *y;            /* row i starts at y + i * y_stride */

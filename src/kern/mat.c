@@ -159,6 +159,7 @@ static void prepare(wh_mm *a, const wh_mat *w, const wh_act_q *q, size_t row, co
         }
         void *start = s->start + i * groups * 4;
         if (f->family == WH_FAMILY_LEGACY && f->min) scaled_sums(start, sum, q->d + (row + i) * q->blocks, groups);
+        else if (w->layout == WH_LAYOUT_k4m) starts(start, sum, groups, 8);
         else if (f->family == WH_FAMILY_LEGACY || by16) starts(start, sum, groups, (int)a->off);
     }
 }

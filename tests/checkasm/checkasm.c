@@ -1,0 +1,130 @@
+/* checkasm: every registered kernel against its C twin, bit by bit, each on its own.
+ *
+ *   checkasm [--bench] [WORD]      WORD: kernels whose name contains it
+ *
+ * A kernel that this CPU cannot run is reported as SKIPPED. Exit status 1 when any kernel fails.
+ */
+#include "checkasm.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../asm/wh_asm.h"
+
+_Static_assert(offsetof(wh_mm, y) == MM_Y && offsetof(wh_mm, y_stride) == MM_Y_STRIDE && offsetof(wh_mm, w) == MM_W &&
+               offsetof(wh_mm, panels) == MM_PANELS && offsetof(wh_mm, m) == MM_M && offsetof(wh_mm, k) == MM_K &&
+               offsetof(wh_mm, x) == MM_X && offsetof(wh_mm, x_stride) == MM_X_STRIDE && offsetof(wh_mm, d) == MM_D &&
+               offsetof(wh_mm, d_stride) == MM_D_STRIDE && offsetof(wh_mm, start) == MM_START &&
+               offsetof(wh_mm, start_stride) == MM_START_STRIDE && offsetof(wh_mm, sum) == MM_SUM &&
+               offsetof(wh_mm, sum_stride) == MM_SUM_STRIDE && offsetof(wh_mm, scratch) == MM_SCRATCH &&
+               offsetof(wh_mm, off) == MM_OFF, "asm/wh_asm.h and struct wh_mm differ");
+
+guarded guarded_alloc(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
+    guarded g = {.map_bytes = body + page, .bytes = bytes};
+    g.map = mmap(NULL, g.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (g.map == MAP_FAILED || mprotect((char *)g.map + body, page, PROT_NONE) != 0) {
+        perror("checkasm: mmap");
+        exit(2);
+    }
+    g.p = (char *)g.map + body - bytes;
+    return g;
+}
+
+void guarded_free(guarded *g) { munmap(g->map, g->map_bytes); }
+
+uint32_t random_u32(void)
+{
+    static uint64_t state = 20260401; /* PCG-like: good enough to fill tests */
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 32);
+}
+
+int random_in(int lo, int hi) { return lo + (int)(random_u32() % (uint32_t)(hi - lo + 1)); }
+
+float random_float(float lo, float hi) { return lo + (hi - lo) * (float)(random_u32() >> 8) * 0x1p-24f; }
+
+#if defined(__x86_64__)
+/* Fill rbx, rbp, r12-r15 with 1 .. 6 times a pattern, call, and count what came back wrong. */
+int checkasm_call_x86(wh_mm_fn *fn, const wh_mm *a, uint64_t pattern);
+__asm__(".text\n"
+        "checkasm_call_x86:\n"
+        "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        "  push %rdx; push %rdx; push %rdx\n"
+        "  mov %rdi, %rax; mov %rsi, %rdi\n"
+        "  lea (%rdx), %rbx; lea 1(%rdx), %rbp; lea 2(%rdx), %r12; lea 3(%rdx), %r13; lea 4(%rdx), %r14; lea 5(%rdx), %r15\n"
+        "  call *%rax\n"
+        "  pop %rdx; xor %eax, %eax\n"
+        "  sub %rdx, %rbx; or %rbx, %rax\n"
+        "  sub %rdx, %rbp; sub $1, %rbp; or %rbp, %rax\n"
+        "  sub %rdx, %r12; sub $2, %r12; or %r12, %rax\n"
+        "  sub %rdx, %r13; sub $3, %r13; or %r13, %rax\n"
+        "  sub %rdx, %r14; sub $4, %r14; or %r14, %rax\n"
+        "  sub %rdx, %r15; sub $5, %r15; or %r15, %rax\n"
+        "  pop %rdx; pop %rdx\n"
+        "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+        "  neg %rax; sbb %eax, %eax\n"
+        "  ret\n");
+
+/* XINUSE: which parts of the extended state are not in their initial configuration. */
+static uint32_t state_in_use(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(1));
+    return lo;
+}
+
+const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+{
+    enum { TILES = 3 << 17, AVX = 1 << 2 };
+    uint32_t before, after;
+    bool     avx2 = wh_cpu_detect() & WH_ISA_avx2, modern = wh_cpu_detect() & WH_ISA_avx512;
+    if (avx2) __asm__ volatile("vzeroupper" ::: "xmm0");
+    before = __builtin_ia32_stmxcsr();
+    int changed = checkasm_call_x86(fn, a, 0x123456789abcdef1);
+    uint32_t in_use = modern ? state_in_use() : 0;
+    after = __builtin_ia32_stmxcsr();
+    if (changed) return "a callee-saved register";
+    if ((before ^ after) & ~0x3fu) return "the control bits of MXCSR";
+    if (in_use & TILES) return "the tiles (no tilerelease)";
+    if (in_use & AVX) return "the upper halves (no vzeroupper)";
+    return NULL;
+}
+#else
+const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+{
+    fn(a);
+    return NULL;
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    bool        bench = argc > 1 && strcmp(argv[1], "--bench") == 0;
+    const char *word = argc > 1 + bench ? argv[1 + bench] : "";
+    int         passed = 0, failed = 0, skipped = 0;
+    wh_isa      have = wh_cpu_detect();
+    for (size_t i = 0; i < wh_mm_count; i++) {
+        const wh_mm_entry *e = &wh_mm_table[i];
+        if (!strstr(e->name, word)) continue;
+        if (!(have >> e->isa & 1)) {
+            printf("SKIPPED %s: this CPU has no %s\n", e->name, wh_isa_table[e->isa].word);
+            skipped++;
+        } else if (check_mm(e)) {
+            printf("[       OK ] %s\n", e->name);
+            passed++;
+            if (bench) bench_mm(e);
+        } else {
+            printf("[  FAILED  ] %s\n", e->name);
+            failed++;
+        }
+        fflush(stdout);
+    }
+    printf("checkasm: %d passed, %d failed, %d skipped\n", passed, failed, skipped);
+    return failed != 0;
+}
