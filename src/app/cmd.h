@@ -9,7 +9,7 @@
 #undef WH_CMD
 
 /* Parse the command line. false: the command is over with *status, because --help was printed or an error
- * was. true: argv[0 .. *n_args) are its arguments. */
+ * was. true: argv[0 .. *n_args) are its arguments, *status is WH_EXIT_OK. */
 bool wh_cmd_begin(const wh_opt_spec *spec, int argc, char **argv, size_t *n_args, int *status);
 
 #endif

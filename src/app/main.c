@@ -70,6 +70,7 @@ bool wh_cmd_begin(const wh_opt_spec *spec, int argc, char **argv, size_t *n_args
 {
     wh_err err;
     bool help;
+    *status = WH_EXIT_OK;
     if (wh_opt_parse(spec, argc, argv, n_args, &help, &err) != WH_OK) {
         *status = wh_out_error(&err);
         return false;
@@ -79,7 +80,6 @@ bool wh_cmd_begin(const wh_opt_spec *spec, int argc, char **argv, size_t *n_args
     wh_opt_help(&text, spec);
     wh_out_puts(wh_buf_str(&text));
     wh_buf_free(&text);
-    *status = WH_EXIT_OK;
     return false;
 }
 

@@ -1,0 +1,79 @@
+#include "app/load.h"
+
+#include "app/manifest.h"
+#include "app/out.h"
+#include "text/tok_gguf.h"
+
+#include <string.h>
+
+const wh_opt wh_load_options[WH_LOAD_OPTIONS] = {
+    WH_OPT_STRING(wh_load_opts, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ..."),
+    WH_OPT_SIZE(wh_load_opts, memory, "memory", "SIZE", "0", "limit for keys, values and scratch; 0: what fits"),
+    WH_OPT_STRING(wh_load_opts, policy, "policy", "MODEL", NULL, "name, alias or path of a model (default: the one of `whet pull`)"),
+    WH_OPT_INT(wh_load_opts, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
+};
+
+wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_err *err)
+{
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    wh_manifest m;
+    WH_TRY(wh_manifest_load(&m, err));
+    const wh_entry *e = NULL;
+    (void)wh_manifest_find(&e, &m, reference, NULL);
+    for (size_t i = 0; !e && i < m.n; i++)
+        if (strcmp(m.entries[i].file, file) == 0) e = &m.entries[i];
+    wh_buf_puts(out, e ? e->name : file);
+    wh_manifest_free(&m);
+    return wh_buf_ok(out) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a name");
+}
+
+wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err)
+{
+    *out = NULL;
+    wh_buf path = {0};
+    wh_gguf *gguf = NULL;
+    wh_code code = wh_manifest_resolve(&path, reference, err);
+    if (code == WH_OK) code = wh_gguf_open(&gguf, wh_buf_str(&path), err);
+    if (code == WH_OK && (code = wh_tok_gguf_create(out, gguf, err)) != WH_OK) wh_err_wrap(err, "%s", wh_buf_str(&path));
+    wh_gguf_close(gguf);
+    wh_buf_free(&path);
+    return code;
+}
+
+static wh_code load_chat(wh_loaded *l, wh_err *err)
+{
+    wh_gguf_str template_ = {0};
+    (void)wh_gguf_get_str(l->model->gguf, "tokenizer.chat_template", &template_, NULL);
+    wh_code code = wh_chat_create(&l->chat, l->tok, template_.s, template_.len, err);
+    return code == WH_ERR_UNSUPPORTED ? WH_OK : code;
+}
+
+wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
+{
+    wh_isa allowed = 0;
+    if (o->cpu_mask) {
+        WH_TRY(wh_cpu_parse_mask(&allowed, o->cpu_mask, err));
+        allowed &= wh_cpu_detect();
+    }
+    WH_TRY(wh_manifest_resolve(&l->path, o->policy, err));
+    const char *path = wh_buf_str(&l->path);
+    WH_TRY(wh_load_name(&l->name, o->policy, path, err));
+    WH_TRY(wh_par_create(&l->par, (int)o->threads, err));
+    wh_out_progress("loading %s", wh_buf_str(&l->name));
+    wh_code code = wh_model_open(&l->model, path, allowed, l->par, err);
+    wh_out_progress("%s", "");
+    WH_TRY(code);
+    if (wh_tok_gguf_create(&l->tok, l->model->gguf, err) != WH_OK) return wh_err_wrap(err, "%s", path);
+    return load_chat(l, err);
+}
+
+void wh_load_free(wh_loaded *l)
+{
+    wh_chat_free(l->chat);
+    wh_tok_free(l->tok);
+    wh_model_free(l->model);
+    wh_par_free(l->par);
+    wh_buf_free(&l->path);
+    wh_buf_free(&l->name);
+    *l = (wh_loaded){0};
+}

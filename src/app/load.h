@@ -1,0 +1,41 @@
+/* load: from --policy, --threads, --memory and --cpu-mask to a model that runs. */
+#ifndef WH_APP_LOAD_H
+#define WH_APP_LOAD_H
+
+#include "app/opt.h"
+#include "base/buf.h"
+#include "engine/engine.h"
+#include "model/model.h"
+#include "text/chat.h"
+#include "text/tok.h"
+
+/* Values of wh_load_options, the group that all commands with a model share. */
+typedef struct wh_load_opts {
+    const char *policy, *cpu_mask;
+    uint64_t    memory;
+    int64_t     threads;
+} wh_load_opts;
+
+extern const wh_opt wh_load_options[];
+enum { WH_LOAD_OPTIONS = 4 };
+#define WH_LOAD_GROUP(values) {"Model and machine", wh_load_options, WH_LOAD_OPTIONS, values, NULL}
+
+typedef struct wh_loaded {
+    wh_buf    path; /* of the model file */
+    wh_buf    name; /* as people know it: of the MANIFEST, or the file's */
+    wh_par   *par;
+    wh_model *model;
+    wh_tok   *tok;
+    wh_chat  *chat; /* NULL: the file has no format that Whet knows */
+} wh_loaded; /* starts as {0} */
+
+/* A model for text alone: the tokenizer of a file, which may hold no tensors. */
+wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err);
+/* Everything but an engine. Half of it is freed by wh_load_free when it fails. */
+wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err);
+void    wh_load_free(wh_loaded *l);
+
+/* The name for a model reference: see wh_loaded. */
+wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_err *err);
+
+#endif
