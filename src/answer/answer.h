@@ -15,12 +15,12 @@
  *   points, when they have variables).
  *
  *   Grading (wh_answer_grade) starts from the same keys and then forgives more, as the graders in use do
- *   (method.md 2.7); see there for what. It is symmetric in practice but not transitive: never vote with it.
+ *   (method.md 2.7); see there for what. It is not transitive: never vote with it.
  *
  * Conventions that both share: case of words, units, currency, degrees, words around a number, "x =" in front
  * of a value and a percent sign are dropped (50% is 50); "1, 2" and "{2, 1}" are one set; "(1, 2)" is ordered;
  * brackets of intervals count; 1 +- 2 is the set {3, -1}; inequalities in one variable are intervals;
- * equations are equal up to a constant factor; log is the natural logarithm; x and X are two variables.
+ * equations are equal up to a constant factor; log is the decimal logarithm; x and X are two variables.
  *
  * Cost: extraction is linear in the text. An answer longer than WH_ANSWER_MAX bytes, nested deeper than
  * WH_ANSWER_DEPTH or too large to evaluate is compared as a text. No input makes any function slow, recurse
@@ -74,11 +74,12 @@ wh_code wh_answer_group(int32_t *group, size_t *n_groups, const char *const *tex
 
 /* *equal = the prediction states the reference. Each side is a bare answer or a text that contains one (a
  * solution with \boxed{}, a GSM8K answer that ends in "#### N"). Beyond equal keys it accepts
- *   - a decimal within 1e-4 of the reference, relative, where one side is written as a decimal or is no
- *     rational number; a reference that is an integer must be met within 1e-3; two integers must be the same
+ *   - a decimal within 1e-4, relative, of a number that differs from it; within 1e-3 where one side is an
+ *     integer. At least one side must be written with a decimal point; two integers must be the same
  *   - a factor of 100 where one side carries a percent sign and the other does not
  *   - "1, 2" for "(1, 2)" and back, in the same order
  *   - "y = f" for "f" and back
+ *   - the digits of "52_8" without their base, and back
  *   - the same inside tuples, intervals, sets and matrices, element by element.
  * An empty side is never equal. */
 wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char *pred, size_t pred_n, wh_err *err);

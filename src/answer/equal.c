@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_MATCHED 64 /* elements of a set that are matched one against another */
+#define MAX_MATCHED 64   /* elements of a set that are matched one against another */
+#define MAX_PAIRS   4096 /* pairs of nodes that are compared before the answer is "different" */
 
 static wh_code nomem(wh_err *err)
 {
@@ -75,6 +76,7 @@ wh_code wh_answer_group(int32_t *group, size_t *n_groups, const char *const *tex
 typedef struct side {
     const wh_expr *e;
     int32_t        x;
+    int           *pairs_left; /* of the whole comparison */
 } side;
 
 static const wh_node *top(side s)
@@ -83,11 +85,13 @@ static const wh_node *top(side s)
 }
 static side child(side s)
 {
-    return (side){s.e, top(s)->first};
+    s.x = top(s)->first;
+    return s;
 }
 static side sibling(side s)
 {
-    return (side){s.e, top(s)->next};
+    s.x = top(s)->next;
+    return s;
 }
 static size_t count(side s)
 {
@@ -114,22 +118,16 @@ static bool has_decimal(side s)
     return false;
 }
 
-static bool close_to(double gold, double pred, double scale, bool integer)
-{
-    double tolerance = 1e-4 * fabs(scale);
-    if (integer) tolerance = fmin(tolerance, 1e-3);
-    return fabs(gold - pred) <= tolerance;
-}
-
+/* Two numbers that differ, but by no more than a decimal is expected to be off. */
 static bool same_number(side gold, side pred)
 {
     wh_value g = wh_normalize_value(gold.e, gold.x), p = wh_normalize_value(pred.e, pred.x);
-    if (g.bad || p.bad || !isfinite(g.re) || !isfinite(p.re)) return false;
-    bool whole = wh_value_is_integer(g);
-    if (whole && wh_value_is_integer(p)) return false; /* their keys differ */
-    if (!has_decimal(gold) && !has_decimal(pred)) return false;
-    double size = hypot(g.re, g.im);
-    return close_to(g.re, p.re, size, whole) && close_to(g.im, p.im, size, whole);
+    if (g.bad || p.bad || !(has_decimal(gold) || has_decimal(pred))) return false;
+    bool g_whole = wh_value_is_integer(g), p_whole = wh_value_is_integer(p);
+    if (g_whole && p_whole) return false;
+    double tolerance = 1e-4 * fmax(hypot(g.re, g.im), hypot(p.re, p.im));
+    if (g_whole || p_whole) tolerance = fmin(tolerance, 1e-3);
+    return hypot(g.re - p.re, g.im - p.im) <= tolerance; /* false for infinities */
 }
 
 /* 50% for 0.5 and back; 50% and 50 have one key already. */
@@ -173,7 +171,7 @@ static bool same_in_any_order(side gold, side pred)
 static side behind_equal(side s)
 {
     const wh_node *n = top(s);
-    side           none = {s.e, -1};
+    side           none = {.x = -1};
     if (n->kind != WH_N_REL || top(child(s))->kind != WH_N_SYM) return none;
     side rhs = sibling(child(s));
     return top(rhs)->next < 0 && top(rhs)->rel == WH_REL_EQ ? rhs : none;
@@ -181,6 +179,7 @@ static side behind_equal(side s)
 
 static bool same(side gold, side pred)
 {
+    if (--*gold.pairs_left < 0) return false;
     gold.x = wh_normalize_meaning(gold.e, gold.x);
     pred.x = wh_normalize_meaning(pred.e, pred.x);
     if (same_key(gold, pred) || same_number(gold, pred) || same_percent(gold, pred)) return true;
@@ -192,6 +191,8 @@ static bool same(side gold, side pred)
     bool g_set = g_bag || g->kind == WH_N_SET, p_set = p_bag || p->kind == WH_N_SET;
     if ((g_set && p_set) || (g->kind == WH_N_UNION && p->kind == WH_N_UNION)) return same_in_any_order(gold, pred);
     if (g->kind == p->kind && (g->kind == WH_N_MATRIX || g->kind == WH_N_ROW || g->kind == WH_N_RATIO)) return same_in_order(gold, pred);
+    if (g->kind == WH_N_BASE && p->kind == WH_N_NUM) return same_key(child(gold), pred);
+    if (p->kind == WH_N_BASE && g->kind == WH_N_NUM) return same_key(gold, child(pred));
     side g_rhs = behind_equal(gold), p_rhs = behind_equal(pred);
     if (g_rhs.x >= 0 && p->kind != WH_N_REL) return same(g_rhs, pred);
     if (p_rhs.x >= 0 && g->kind != WH_N_REL) return same(gold, p_rhs);
@@ -211,9 +212,10 @@ wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char
     }
     *equal = false;
     if (code == WH_OK) {
+        int left = MAX_PAIRS;
         *equal = wh_answer_equal(&key[0], &key[1]);
         if (!*equal && e[0].root >= 0 && e[1].root >= 0)
-            *equal = same((side){&e[0], e[0].root}, (side){&e[1], e[1].root});
+            *equal = same((side){&e[0], e[0].root, &left}, (side){&e[1], e[1].root, &left});
     }
     for (int i = 0; i < 2; i++) {
         wh_buf_free(&text[i]);

@@ -229,7 +229,7 @@ static int32_t function(parser *p, const wh_tok *t)
 {
     if (++p->depth > WH_ANSWER_DEPTH) return -1;
     int32_t base = -1, power = -1, arg = -1;
-    uint8_t fn = t->kind == WH_TOK_FN ? t->arg : WH_FN_LN;
+    uint8_t fn = t->kind == WH_TOK_FN ? t->arg : WH_FN_LG; /* \log without a base: 10 */
     bool    ok = true, inverse = false;
     p->i++;
     if (t->kind == WH_TOK_LOG && take_op(p, '_')) ok = (base = argument(p, true)) >= 0;

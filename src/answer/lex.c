@@ -12,7 +12,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { DROP = 253, TEXT, FONT }; /* actions beside the token kinds */
+enum { DROP = 252, TEXT, FONT, NAME }; /* actions beside the token kinds */
 
 /* TeX commands, and the plain words that mean the same. */
 static const struct command {
@@ -28,10 +28,10 @@ static const struct command {
 static const char *const short_words[] = {
     "cm", "mm", "km", "dm", "kg", "mg", "ml", "mL", "ft", "yd", "lb", "lbs", "oz", "hr", "hrs", "min", "sec",
     "mph", "kph", "in", "sq", "cu", "the", "is", "are", "per", "of", "an", "at", "to", "yes", "no", "odd", "red",
-    "day", "USD", "deg", "rad", "for", "all", "so", "as", "by", "we", "he", "she", "it", "on", "if", "his", "her",
-    "Yes", "No", "The", "boy", "men", "man", "gal", "qt", "pt", "cup", "box", "pie", "egg", "cow", "dog", "cat",
+    "day", "USD", "deg", "rad", "for", "all", "so", "as", "by", "we", "he", "it", "on", "if", "his", "her",
+    "boy", "men", "man", "gal", "qt", "pt", "cup", "box", "pie", "egg", "cow", "dog", "cat",
     "car", "bus", "pen", "hat", "has", "had", "was", "one", "two", "six", "ten", "dollar", "NO", "YES", "not", "DNE",
-    "kWh", "bag", "pcs", "EUR", "Rs", "mi", "nm", "Hz", "amu", "mol", "pm", "am", "out", "be", "can", "sum", "A.M",
+    "kWh", "bag", "pcs", "EUR", "Rs", "mi", "nm", "Hz", "amu", "mol", "pm", "am", "out", "be", "can", "sum", "she",
 };
 
 static bool grow(void **p, size_t *cap, size_t n, size_t size)
@@ -77,7 +77,8 @@ static const struct command *find_command(const char *s, size_t n)
 static bool is_short_word(const char *s, size_t n)
 {
     for (size_t i = 0; i < sizeof short_words / sizeof *short_words; i++)
-        if (strlen(short_words[i]) == n && !memcmp(short_words[i], s, n)) return true;
+        if (strlen(short_words[i]) == n && !memcmp(short_words[i] + 1, s + 1, n - 1) &&
+            (short_words[i][0] == s[0] || short_words[i][0] == tolower((unsigned char)s[0]))) return true; /* "So" */
     return false;
 }
 
@@ -241,11 +242,20 @@ static void read_command(reader *r)
         r->space = true;
         return;
     case FONT: return;
+    case NAME: { /* \operatorname{arctan} is the plain word */
+        size_t k = letters(r, r->i + 1);
+        if (!starts(r, r->i, "{") || !starts(r, r->i + 1 + k, "}")) return;
+        r->i++;
+        read_word(r, k);
+        r->i++;
+        return;
+    }
     case TEXT:
         while (r->i < r->n && r->s[r->i] == ' ') r->i++;
-        if (r->i < r->n && r->s[r->i] == '{') {
+        if (r->i >= r->text_end && r->i < r->n && r->s[r->i] == '{') {
             size_t end = after_group(r, r->i);
-            if (end > r->text_end) r->text_end = end;
+            r->text_end = r->s[end - 1] == '}' ? end - 1 : end;
+            r->i++; /* neither of its braces becomes a token */
         }
         r->space = true;
         return;
@@ -297,7 +307,11 @@ static void read_tokens(reader *r)
     while (r->i < r->n && !r->e->nomem) {
         char c = r->s[r->i], next = r->i + 1 < r->n ? r->s[r->i + 1] : '\0';
         bool text = r->i < r->text_end;
-        if (c & 0x80) read_sign(r);
+        if (r->text_end && r->i == r->text_end) {
+            r->text_end = 0;
+            r->i++;
+            r->space = true;
+        } else if (c & 0x80) read_sign(r);
         else if (isdigit((unsigned char)c) || (c == '.' && digit(r, r->i + 1))) read_number(r);
         else if (isalpha((unsigned char)c)) read_word(r, letters(r, r->i));
         else if (c == '\\') read_command(r);
@@ -351,19 +365,28 @@ static void drop_words(wh_expr *e)
         }
     }
     e->n_toks = k;
-    /* \text{...} leaves {} behind */
-    for (bool again = true; again;) {
-        again = false;
-        k = 0;
-        for (size_t i = 0; i < e->n_toks; i++) {
-            bool empty = i + 1 < e->n_toks && ((is_op(e->toks + i, '{') && is_op(e->toks + i + 1, '}')) ||
-                                              (is_op(e->toks + i, '(') && is_op(e->toks + i + 1, ')')));
-            again |= empty;
-            if (empty) i++;
-            else e->toks[k++] = e->toks[i];
-        }
-        e->n_toks = k;
+    /* what held nothing but words is gone: "(meters)", "{\bf cm}", and the exponent of "5^{\text{th}}" */
+    k = 0;
+    for (size_t i = 0; i < e->n_toks; i++) {
+        const wh_tok *t = e->toks + i, *open = e->toks + k - (k > 0);
+        bool          empty = k > 0 && ((is_op(open, '{') && is_op(t, '}')) || (is_op(open, '(') && is_op(t, ')')));
+        if (!empty) e->toks[k++] = *t;
+        else if (--k > 0 && is_op(e->toks + k - 1, '^')) k--;
     }
+    e->n_toks = k;
+}
+
+/* "5 m", "3 s", "30 m/s": one letter after a space behind a lone number is a unit. */
+static void drop_letter_unit(wh_expr *e)
+{
+    const char units[] = "mgshLNJWVK";
+    size_t     k = e->n_toks && is_op(e->toks, '-'); /* the number */
+    if (k + 2 > e->n_toks || e->toks[k].kind != WH_TOK_NUM) return;
+    const wh_tok *t = e->toks + k + 1;
+    bool          letter = t->kind == WH_TOK_SYM && t->space && t->len == 1 && strchr(units, e->chars[t->at]);
+    bool          alone = k + 2 == e->n_toks;
+    bool          per = k + 4 == e->n_toks && is_op(t + 1, '/') && t[2].kind == WH_TOK_SYM && t[2].len == 1 && strchr(units, e->chars[t[2].at]);
+    if (letter && (alone || per)) e->n_toks = k + 1;
 }
 
 /* "(C)", "C.", "C)", "\textbf{(C)} 12": the letter alone stands for the choice. */
@@ -397,11 +420,7 @@ void wh_lex_answer(wh_expr *e, const char *text, size_t n)
         words |= e->toks[i].kind == WH_TOK_WORD;
     }
     if (math && words) drop_words(e);
-    /* "5 m", "3 s": one letter after a space behind a lone number is a unit */
-    if (e->n_toks >= 2 && e->n_toks <= 3) {
-        const wh_tok *t = e->toks + e->n_toks - 1;
-        if (t->kind == WH_TOK_SYM && t->space && t->len == 1 && strchr("mgshLN", e->chars[t->at]) && t[-1].kind == WH_TOK_NUM) e->n_toks--;
-    }
+    drop_letter_unit(e);
     while (e->n_toks && (is_op(e->toks + e->n_toks - 1, ',') || is_op(e->toks + e->n_toks - 1, ';') || is_op(e->toks + e->n_toks - 1, ':')))
         e->n_toks--;
     push(e, WH_TOK_END, 0, "", 0, false);

@@ -241,9 +241,17 @@ wh_value wh_value_binomial(wh_value n, wh_value k)
         return inexact(tgamma(n.re + 1) / (tgamma(k.re + 1) * tgamma(n.re - k.re + 1)));
     if (k.re < 0) return wh_value_int(0);
     if (k.re > LARGEST_FACTORIAL) return wh_value_bad();
-    wh_value v = wh_value_int(1); /* n (n-1) ... (n-k+1) / k! */
-    for (int64_t j = 0; j < (int64_t)k.re; j++)
-        v = wh_value_mul(wh_value_mul(v, wh_value_add(n, wh_value_int(-j))), wh_value_inv(wh_value_int(j + 1)));
+    wh_value v = wh_value_int(1); /* n (n-1) ... (n-k+1) / k!, the doubles divided on the way lest they overflow */
+    uint64_t factorial = 1;
+    for (int64_t j = 0; j < (int64_t)k.re; j++) {
+        v = wh_value_mul(v, wh_value_add(n, wh_value_int(-j)));
+        v.re /= (double)(j + 1);
+        v.im /= (double)(j + 1);
+        factorial = mod_mul(factorial, (uint64_t)(j + 1));
+    }
+    uint64_t inverse = mod_pow(factorial, P - 2);
+    v.rr = mod_mul(v.rr, inverse);
+    v.ri = mod_mul(v.ri, inverse);
     return v;
 }
 
