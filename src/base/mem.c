@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __linux__
@@ -77,6 +78,19 @@ char *wh_mem_strndup(const char *s, size_t n)
     memcpy(p, s, n);
     p[n] = '\0';
     return p;
+}
+
+size_t wh_mem_available(void)
+{
+    size_t bytes = (size_t)1 << 30;
+    FILE *f = fopen("/proc/meminfo", "re");
+    if (!f) return bytes;
+    char line[128];
+    unsigned long long kib;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) bytes = (size_t)kib << 10;
+    fclose(f);
+    return bytes;
 }
 
 void wh_mem_fail_after(long k) { atomic_store(&fail_after, k); }

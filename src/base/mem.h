@@ -23,6 +23,9 @@ char *wh_mem_strndup(const char *s, size_t n);
 bool wh_mem_mul(size_t *out, size_t a, size_t b);
 bool wh_mem_add(size_t *out, size_t a, size_t b);
 
+/* Bytes of memory that could be taken now without swapping; a guess of 1 GiB where the system does not say. */
+size_t wh_mem_available(void);
+
 /* Tests only. */
 void wh_mem_fail_after(long k);
 /* Number of allocations made by this process through mem.h (tests: "the token loop allocates nothing"). */

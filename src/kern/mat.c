@@ -211,7 +211,7 @@ void wh_mat_mul(const wh_kern *kern, const wh_mat *w, float *y, size_t y_stride,
         size_t p1 = p0 + strip < end ? p0 + strip : end;
         for (size_t c = 0; c < chunks; c++) {
             size_t i0 = m * c / chunks, i1 = m * (c + 1) / chunks;
-            mul_rows(fn, w, y + i0 * y_stride + p0 * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
+            mul_rows(fn, w, y + i0 * y_stride + (p0 - begin) * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
         }
     }
 }

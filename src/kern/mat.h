@@ -34,7 +34,7 @@ const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m);
 /* Quantize rows [r0, r1) of a->f in each of `ways`. Pure; threads may take disjoint rows. */
 void wh_act_quantize(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, unsigned ways);
 
-/* y[i*y_stride + j] = x row (x0 + i) · w row j     for i < m, n0 <= j < n1
+/* y[i*y_stride + j - n0] = x row (x0 + i) · w row j     for i < m, n0 <= j < n1
  *
  * n0 % 16 == 0; n1 % 16 == 0 or n1 == rows of w. y is overwritten. scratch: wh_mat_scratch(w) bytes,
  * 64-byte aligned, one per thread. Pure; threads may work on disjoint column ranges. 2·m·(n1-n0)·k FLOPs. */

@@ -96,7 +96,7 @@ static float *multiply(fixture *t, size_t m_step, size_t n_step)
     memset(y, 0xff, t->m * t->n * sizeof *y);
     for (size_t i = 0; i < t->m; i += m_step)
         for (size_t j = 0; j < t->n; j += n_step)
-            wh_mat_mul(t->kern, t->w, y + i * t->n, t->n, &t->x, i, t->m - i < m_step ? t->m - i : m_step, j,
+            wh_mat_mul(t->kern, t->w, y + i * t->n + j, t->n, &t->x, i, t->m - i < m_step ? t->m - i : m_step, j,
                        t->n - j < n_step ? t->n : j + n_step, t->scratch);
     return y;
 }

@@ -1,0 +1,465 @@
+/* The engine's step: let jobs in, plan the rows of a batch, run it, hand out what came of it.
+ *
+ * Jobs wait in a line and are active in an array of max_rows places. A step takes one row from every job
+ * that has a single token to compute (decoding) and up to `chunk` rows in all from prefixes. Memory is given
+ * out in order of age; when it runs out, the youngest job loses its place and its KV, goes back to the head
+ * of the line and later computes its tokens again: the same tokens, since nothing depends on the batch.
+ */
+#include "engine/engine.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "engine/cache.h"
+#include "engine/job.h"
+#include "engine/sampler.h"
+#include "model/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct wh_engine {
+    const wh_model *model;
+    const wh_tok   *tok;
+    wh_par         *par;
+    wh_forward     *forward;
+    wh_sampler     *sampler;
+    wh_cache       *cache;
+    wh_kv           kv;
+    wh_cost         cost;
+    size_t          context, max_jobs, chunk, max_rows;
+
+    job   *waiting, **waiting_end;
+    job  **active; /* in order of age */
+    size_t n_active;
+    wh_job last_id;
+    bool   stepping;
+
+    /* the batch: rows, and whose they are */
+    int32_t         *tokens;
+    uint32_t        *positions, *out_rows;
+    const uint32_t **tables;
+    job            **order;    /* planned jobs in the order of their rows */
+    job            **out_jobs; /* of each out row */
+    size_t          *out_slots; /* which of the job's positions (scoring) */
+    wh_sample       *samples;
+    wh_engine_stats  stats;
+};
+
+/* ---- life -------------------------------------------------------------------------------------------- */
+
+static wh_cost cost_of(const wh_config *c)
+{
+    uint64_t d = c->d, q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim, f = c->ffn;
+    wh_cost cost = {.body = c->layers * (2 * d * q + 4 * d * k + 2 * q * d + 6 * d * f),
+                    .head = 2 * d * c->vocab,
+                    .attn_per_key = 4 * c->layers * q};
+    cost.params = (cost.body + cost.head) / 2;
+    return cost;
+}
+
+static wh_code size_cache(size_t *blocks, const wh_engine *e, size_t memory, size_t scratch, wh_err *err)
+{
+    enum { USUAL_TOKENS = 2048, SPARE = 2 };
+    size_t one = wh_kv_block_bytes(&e->model->config);
+    size_t least = e->context / WH_KV_BLOCK + 1 + SPARE;
+    if (memory) {
+        if (memory < scratch + least * one)
+            return wh_err_set(err, WH_ERR_BUDGET,
+                              "a memory limit of %zu MiB is too small: %zu MiB for a batch and %zu MiB for one sequence of "
+                              "%zu tokens are needed", memory >> 20, (scratch >> 20) + 1, (least * one >> 20) + 1, e->context);
+        *blocks = (memory - scratch) / one;
+    } else {
+        size_t room = wh_mem_available() / 2 / one;
+        size_t want = e->max_jobs * (USUAL_TOKENS / WH_KV_BLOCK + 1);
+        *blocks = want < room ? want : room;
+        if (*blocks < least) *blocks = least;
+    }
+    size_t most = e->max_jobs * (e->context / WH_KV_BLOCK + 1) + SPARE;
+    if (*blocks > most) *blocks = most;
+    if (*blocks > INT32_MAX) *blocks = INT32_MAX;
+    return WH_OK;
+}
+
+static wh_code create_parts(wh_engine *e, size_t memory, wh_err *err)
+{
+    size_t rows = e->max_rows, blocks;
+    WH_TRY(wh_forward_create(&e->forward, e->model, e->par, rows, e->context, err));
+    WH_TRY(wh_sampler_create(&e->sampler, e->forward, e->model, rows, wh_par_threads(e->par), err));
+    e->stats.scratch_bytes = wh_forward_bytes(e->forward) + wh_sampler_bytes(e->sampler);
+    WH_TRY(size_cache(&blocks, e, memory, e->stats.scratch_bytes, err));
+    WH_TRY(wh_kv_create(&e->kv, &e->model->config, blocks, err));
+    WH_TRY(wh_cache_create(&e->cache, &e->kv, e->context, err));
+    e->stats.kv_blocks = blocks;
+    e->stats.kv_bytes = blocks * e->kv.block_bytes;
+    e->active = wh_mem_alloc(e->max_jobs, sizeof *e->active);
+    e->order = wh_mem_alloc(e->max_jobs, sizeof *e->order);
+    e->tokens = wh_mem_alloc(rows, sizeof *e->tokens);
+    e->positions = wh_mem_alloc(rows, sizeof *e->positions);
+    e->out_rows = wh_mem_alloc(rows, sizeof *e->out_rows);
+    e->tables = wh_mem_alloc(rows, sizeof *e->tables);
+    e->out_jobs = wh_mem_alloc(rows, sizeof *e->out_jobs);
+    e->out_slots = wh_mem_alloc(rows, sizeof *e->out_slots);
+    e->samples = wh_mem_alloc(rows, sizeof *e->samples);
+    if (!e->active || !e->order || !e->tokens || !e->positions || !e->out_rows || !e->tables || !e->out_jobs ||
+        !e->out_slots || !e->samples)
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory for a batch of %zu rows", rows);
+    return WH_OK;
+}
+
+wh_code wh_engine_create(wh_engine **out, const wh_model *model, const wh_tok *tok, wh_par *par,
+                         const wh_engine_opts *opts, wh_err *err)
+{
+    enum { DEFAULT_JOBS = 64, DEFAULT_CHUNK = 256, MOST = 1 << 16 };
+    *out = NULL;
+    if (wh_tok_count(tok) > model->config.vocab)
+        return wh_err_set(err, WH_ERR_FORMAT, "the tokenizer has %zu tokens, the model %zu", wh_tok_count(tok),
+                          model->config.vocab);
+    wh_engine *e = wh_mem_zalloc(1, sizeof *e);
+    if (!e) return wh_err_set(err, WH_ERR_NOMEM, "no memory for an engine");
+    e->model = model;
+    e->tok = tok;
+    e->par = par;
+    e->cost = cost_of(&model->config);
+    e->waiting_end = &e->waiting;
+    e->max_jobs = opts->max_rows ? opts->max_rows : DEFAULT_JOBS;
+    e->chunk = opts->chunk ? opts->chunk : DEFAULT_CHUNK;
+    e->context = opts->context ? opts->context : model->config.context;
+    e->max_rows = e->max_jobs + e->chunk;
+    wh_code code = WH_OK;
+    if (e->context > model->config.context)
+        code = wh_err_set(err, WH_ERR_ARG, "a context of %zu tokens: the model was trained for %zu", e->context,
+                          model->config.context);
+    else if (e->max_jobs > MOST || e->chunk > MOST)
+        code = wh_err_set(err, WH_ERR_ARG, "%zu rows and chunks of %zu tokens: at most %d are possible", e->max_jobs,
+                          e->chunk, MOST);
+    if (code == WH_OK) code = create_parts(e, opts->memory, err);
+    if (code != WH_OK) {
+        wh_engine_free(e);
+        return code;
+    }
+    *out = e;
+    return WH_OK;
+}
+
+static void free_job(wh_engine *e, job *j)
+{
+    wh_cache_close(e->cache, &j->seq);
+    job_free(j);
+}
+
+void wh_engine_free(wh_engine *e)
+{
+    if (!e) return;
+    for (size_t i = 0; i < e->n_active; i++) free_job(e, e->active[i]);
+    for (job *j = e->waiting, *next; j; j = next) {
+        next = j->next;
+        free_job(e, j);
+    }
+    wh_sampler_free(e->sampler);
+    wh_forward_free(e->forward);
+    wh_cache_free(e->cache);
+    wh_kv_free(&e->kv);
+    void *all[] = {e->active, e->order, e->tokens, e->positions, e->out_rows, e->tables, e->out_jobs, e->out_slots, e->samples};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
+    free(e);
+}
+
+size_t wh_engine_context(const wh_engine *e) { return e->context; }
+const wh_cost *wh_engine_cost(const wh_engine *e) { return &e->cost; }
+
+void wh_engine_get_stats(const wh_engine *e, wh_engine_stats *out)
+{
+    *out = e->stats;
+    out->kv_blocks_used = wh_cache_used(e->cache);
+}
+
+/* ---- jobs in and out --------------------------------------------------------------------------------- */
+
+static void submit(wh_engine *e, job *j, wh_job *id)
+{
+    j->id = ++e->last_id;
+    *e->waiting_end = j;
+    e->waiting_end = &j->next;
+    if (id) *id = j->id;
+}
+
+wh_code wh_engine_generate(wh_engine *e, wh_job *id, const wh_gen_spec *spec, wh_err *err)
+{
+    job *j;
+    const wh_sampling *s = &spec->sampling;
+    WH_TRY(job_create_gen(&j, spec, e->cache, e->tok, e->context, e->model->config.vocab, err));
+    wh_code code = WH_OK;
+    if (spec->n_prefix == e->context)
+        code = wh_err_set(err, WH_ERR_BUDGET, "the prompt has %zu tokens and fills the context: nothing can be generated",
+                          spec->n_prefix);
+    if (code == WH_OK && (s->top_k > 0 || s->top_p < 1 || s->min_p > 0)) code = wh_sampler_allow_truncation(e->sampler, err);
+    if (code != WH_OK) {
+        job_free(j);
+        return code;
+    }
+    submit(e, j, id);
+    return WH_OK;
+}
+
+wh_code wh_engine_score(wh_engine *e, wh_job *id, const wh_score_spec *spec, wh_err *err)
+{
+    job *j;
+    WH_TRY(job_create_score(&j, spec, e->cache, e->context, e->model->config.d, e->model->config.vocab, err));
+    submit(e, j, id);
+    return WH_OK;
+}
+
+void wh_engine_cancel(wh_engine *e, wh_job id)
+{
+    for (size_t i = 0; i < e->n_active; i++)
+        if (e->active[i]->id == id) e->active[i]->cancelled = true;
+    for (job *j = e->waiting; j; j = j->next)
+        if (j->id == id) j->cancelled = true;
+}
+
+static void end_job(wh_engine *e, job *j, wh_stop stop)
+{
+    e->stats.jobs_done++;
+    wh_ledger_add(&e->stats.ledger, &j->ledger);
+    job_finish(j, stop);
+}
+
+/* Remove and free the active jobs that have ended. */
+static void sweep(wh_engine *e)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->n_active; i++) {
+        job *j = e->active[i];
+        if (j->ended) free_job(e, j);
+        else e->active[kept++] = j;
+    }
+    e->n_active = kept;
+}
+
+static void drop_cancelled(wh_engine *e)
+{
+    for (size_t i = 0; i < e->n_active; i++)
+        if (e->active[i]->cancelled) end_job(e, e->active[i], WH_STOP_CANCELLED);
+    sweep(e);
+    /* A callback may submit and cancel more; what it adds stands behind. */
+    for (job **at = &e->waiting; *at;) {
+        job *j = *at;
+        if (!j->cancelled) {
+            at = &j->next;
+            continue;
+        }
+        *at = j->next;
+        if (!j->next) e->waiting_end = at;
+        end_job(e, j, WH_STOP_CANCELLED);
+        free_job(e, j);
+    }
+}
+
+/* Would j do better to wait, because an active job is computing a prefix that it shares? */
+static bool worth_waiting(const wh_engine *e, const job *j)
+{
+    enum { GAIN = 8 }; /* tokens */
+    size_t most = job_reusable(j), now = wh_cache_match(e->cache, j->tokens, most);
+    for (size_t i = 0; i < e->n_active; i++) {
+        const job *a = e->active[i];
+        size_t n = a->n_tokens < most ? a->n_tokens : most, same = 0;
+        if (a->n_tokens - a->computed <= 1) continue; /* not in its prefix any more */
+        while (same < n && a->tokens[same] == j->tokens[same]) same++;
+        if (same >= now + GAIN && same > a->computed) return true;
+    }
+    return false;
+}
+
+static void admit(wh_engine *e)
+{
+    while (e->waiting && e->n_active < e->max_jobs && !worth_waiting(e, e->waiting)) {
+        job *j = e->waiting;
+        e->waiting = j->next;
+        if (!e->waiting) e->waiting_end = &e->waiting;
+        j->next = NULL;
+        wh_cache_open(e->cache, &j->seq, j->tokens, job_reusable(j));
+        j->computed = j->seq.len;
+        j->ledger.reused_tokens += j->computed;
+        /* In order of age: a job that was put back is older than what came in since. */
+        size_t at = e->n_active++;
+        for (; at > 0 && e->active[at - 1]->id > j->id; at--) e->active[at] = e->active[at - 1];
+        e->active[at] = j;
+    }
+}
+
+/* The youngest active job goes back to the head of the line. */
+static void preempt_youngest(wh_engine *e)
+{
+    job *j = e->active[--e->n_active];
+    wh_cache_close(e->cache, &j->seq);
+    j->computed = j->planned = 0;
+    j->next = e->waiting;
+    if (!e->waiting) e->waiting_end = &j->next;
+    e->waiting = j;
+    e->stats.jobs_preempted++;
+}
+
+/* ---- the batch --------------------------------------------------------------------------------------- */
+
+/* Give each active job, oldest first, the rows it gets in this step and the room for their KV. */
+static void plan(wh_engine *e)
+{
+    size_t left = e->chunk;
+    for (size_t i = 0; i < e->n_active; i++) e->active[i]->planned = 0;
+    for (size_t i = 0; i < e->n_active; i++) {
+        job *j = e->active[i];
+        size_t want = j->n_tokens - j->computed;
+        if (want > 1) {
+            want = want < left ? want : left;
+            left -= want;
+        }
+        while (j->planned < want) {
+            if (wh_cache_extend(e->cache, &j->seq, j->tokens[j->computed + j->planned])) j->planned++;
+            else if (j->planned) break;
+            else if (e->n_active - 1 > i) preempt_youngest(e);
+            else {
+                preempt_youngest(e); /* j itself is the youngest left */
+                return;
+            }
+        }
+    }
+}
+
+/* Sequences that share blocks stand together, so that attention reads a shared block once. */
+static int by_table(const void *a, const void *b)
+{
+    const job *x = *(job *const *)a, *y = *(job *const *)b;
+    size_t n = x->seq.blocks < y->seq.blocks ? x->seq.blocks : y->seq.blocks;
+    for (size_t i = 0; i < n; i++)
+        if (x->seq.table[i] != y->seq.table[i]) return x->seq.table[i] < y->seq.table[i] ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static bool wants_head(const job *j) { return !j->scores || j->what == WH_SCORE_LOGPROB; }
+
+/* Rows of the planned jobs; then the out rows, those that need the whole head first. */
+static void build(wh_engine *e, wh_batch *b)
+{
+    size_t n_jobs = 0;
+    for (size_t i = 0; i < e->n_active; i++)
+        if (e->active[i]->planned) e->order[n_jobs++] = e->active[i];
+    qsort(e->order, n_jobs, sizeof *e->order, by_table);
+    *b = (wh_batch){.tokens = e->tokens, .positions = e->positions, .tables = e->tables, .out_rows = e->out_rows};
+    for (int head = 1; head >= 0; head--) {
+        size_t row = 0;
+        for (size_t i = 0; i < n_jobs; i++) {
+            job *j = e->order[i];
+            size_t p = j->next_position;
+            for (size_t k = 0; k < j->planned; k++, row++) {
+                size_t at = j->computed + k;
+                e->tokens[row] = j->tokens[at];
+                e->positions[row] = (uint32_t)at;
+                e->tables[row] = j->seq.table;
+                bool out = j->scores ? p < j->n_positions && j->positions[p] == at : at + 1 == j->n_tokens;
+                if (!out || wants_head(j) != (bool)head) continue;
+                wh_sample *s = &e->samples[b->n_out];
+                *s = (wh_sample){.target = -1, .top_p = 1};
+                if (j->scores) {
+                    if (j->what == WH_SCORE_LOGPROB) s->target = j->tokens[at + 1];
+                } else {
+                    s->temperature = j->sampling.temperature;
+                    s->top_k = j->sampling.top_k;
+                    s->top_p = j->sampling.top_p;
+                    s->min_p = j->sampling.min_p;
+                    s->uniform = wh_rng_uniform(j->sampling.seed, j->stream, j->n_tokens);
+                }
+                e->out_jobs[b->n_out] = j;
+                e->out_slots[b->n_out] = p++;
+                e->out_rows[b->n_out++] = (uint32_t)row;
+            }
+        }
+        b->n = row;
+        if (head) b->n_logits = b->n_out;
+    }
+}
+
+/* A scoring job's out row becomes values. */
+static void collect_score(wh_engine *e, job *j, size_t out, size_t slot)
+{
+    float *values = j->values + slot * j->width;
+    size_t vocab = e->model->config.vocab;
+    j->next_position = slot + 1;
+    switch (j->what) {
+    case WH_SCORE_HIDDEN: memcpy(values, wh_forward_hidden(e->forward, out), j->width * sizeof *values); break;
+    case WH_SCORE_LOGPROB: values[0] = (float)e->samples[out].logprob; break;
+    case WH_SCORE_LOGITS:
+        for (size_t i = 0; i < j->width; i++) {
+            size_t begin = (size_t)j->ids[i] / WH_PANEL * WH_PANEL;
+            size_t end = begin + WH_PANEL < vocab ? begin + WH_PANEL : vocab;
+            float logits[WH_PANEL];
+            wh_forward_logits(e->forward, 0, logits, out, begin, end);
+            values[i] = logits[(size_t)j->ids[i] - begin];
+        }
+        break;
+    }
+}
+
+/* FLOPs of the rows that j had in this step; `logits`: rows of the whole head, scoring pays only for what
+ * it looks at. */
+static void account(wh_engine *e, job *j, uint64_t logits)
+{
+    size_t prefix = j->computed < j->n_prefix ? j->n_prefix - j->computed : 0;
+    j->ledger.prefill_tokens += j->planned < prefix ? j->planned : prefix;
+    wh_ledger_count(&j->ledger, &e->cost, j->computed, j->planned, logits);
+}
+
+static void collect(wh_engine *e, const wh_batch *b)
+{
+    for (size_t i = 0; i < e->n_active; i++) {
+        job *j = e->active[i];
+        if (!j->planned) continue;
+        uint64_t logits = 0;
+        for (size_t o = 0; o < b->n_logits; o++) logits += e->out_jobs[o] == j;
+        account(e, j, logits);
+        j->computed += j->planned;
+        wh_cache_commit(e->cache, &j->seq, j->computed);
+    }
+    for (size_t o = 0; o < b->n_out; o++) {
+        job *j = e->out_jobs[o];
+        if (!j->scores) continue;
+        collect_score(e, j, o, e->out_slots[o]);
+        if (j->what == WH_SCORE_LOGITS) j->ledger.head += j->width * e->cost.head / e->model->config.vocab;
+    }
+    /* Owners are told in order of age, whatever the order of the rows. */
+    for (size_t i = 0; i < e->n_active; i++) {
+        job *j = e->active[i];
+        if (j->scores) {
+            if (j->next_position == j->n_positions) end_job(e, j, WH_STOP_LENGTH);
+            continue;
+        }
+        for (size_t o = 0; o < b->n_logits; o++) {
+            wh_stop stop;
+            if (e->out_jobs[o] != j) continue;
+            if (job_append(j, e->tok, e->samples[o].token, e->samples[o].logprob, &stop)) end_job(e, j, stop);
+            break;
+        }
+    }
+    sweep(e);
+}
+
+wh_code wh_engine_step(wh_engine *e, bool *idle, wh_err *err)
+{
+    if (e->stepping) return wh_err_set(err, WH_ERR_ARG, "wh_engine_step was called from a callback");
+    e->stepping = true;
+    double start = wh_clock_now();
+    drop_cancelled(e);
+    admit(e);
+    plan(e);
+    wh_batch batch;
+    build(e, &batch);
+    if (batch.n) {
+        wh_forward_run(e->forward, &e->kv, &batch, wh_sampler_sink(e->sampler, e->samples));
+        e->stats.steps++;
+        collect(e, &batch);
+    }
+    e->stats.seconds += wh_clock_now() - start;
+    *idle = !e->n_active && !e->waiting;
+    e->stepping = false;
+    return WH_OK;
+}

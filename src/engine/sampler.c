@@ -1,0 +1,214 @@
+#include "engine/sampler.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wh_sampler {
+    wh_forward     *forward;
+    const wh_model *model;
+    size_t          max_rows, vocab, tiles, bytes;
+    int             threads;
+    wh_logit_sum   *sums;    /* (max_rows, tiles) */
+    float          *target;  /* (max_rows) logit of the target token */
+    float          *work;    /* (threads, WH_HEAD_TILE) */
+    float          *weights; /* (threads, tiles): what the sum of each tile weighs */
+    float          *rows;    /* (max_rows, vocab); NULL until truncation is allowed */
+    int32_t        *order;   /* (threads, vocab): a heap of tokens, likewise */
+    wh_sample      *samples;
+    wh_head_sink    sink;
+};
+
+static bool truncates(const wh_sample *s)
+{
+    return s->target < 0 && s->temperature > 0 && (s->top_k > 0 || s->top_p < 1 || s->min_p > 0);
+}
+
+static float inverse_temperature(const wh_sample *s)
+{
+    return s->target >= 0 || s->temperature <= 0 ? 1.0f : 1.0f / s->temperature;
+}
+
+static void take_tile(void *ctx, int tid, size_t row, const float *logits, size_t begin, size_t n)
+{
+    wh_sampler *s = ctx;
+    (void)tid;
+    const wh_sample *want = &s->samples[row];
+    s->model->ops->logits(&s->sums[row * s->tiles + begin / WH_HEAD_TILE], logits, n, inverse_temperature(want));
+    if (want->target >= 0 && (size_t)want->target >= begin && (size_t)want->target < begin + n)
+        s->target[row] = logits[(size_t)want->target - begin];
+    if (truncates(want)) memcpy(s->rows + row * s->vocab + begin, logits, n * sizeof *logits);
+}
+
+/* The largest scaled logit of the row, its token, and the sum of exponentials relative to it; weights[t]
+ * becomes the part of tile t in that sum. */
+static double total(const wh_sampler *s, size_t row, float *weights, float *max, int32_t *argmax)
+{
+    const wh_logit_sum *sums = s->sums + row * s->tiles;
+    size_t best = 0;
+    for (size_t t = 1; t < s->tiles; t++)
+        if (sums[t].max > sums[best].max) best = t;
+    *max = sums[best].max;
+    *argmax = (int32_t)(best * WH_HEAD_TILE + sums[best].argmax);
+    for (size_t t = 0; t < s->tiles; t++) weights[t] = sums[t].max;
+    s->model->ops->exps(weights, weights, s->tiles, 1, *max);
+    double z = 0;
+    for (size_t t = 0; t < s->tiles; t++) {
+        weights[t] *= sums[t].sum;
+        z += (double)weights[t];
+    }
+    return z;
+}
+
+static void draw(wh_sampler *s, int tid, size_t row, wh_sample *want, const float *weights, float max, double z)
+{
+    double left = want->uniform * z;
+    size_t t = 0;
+    while (t + 1 < s->tiles && left >= (double)weights[t]) left -= (double)weights[t++];
+    size_t begin = t * WH_HEAD_TILE, end = begin + WH_HEAD_TILE < s->vocab ? begin + WH_HEAD_TILE : s->vocab;
+    float *p = s->work + (size_t)tid * WH_HEAD_TILE;
+    wh_forward_logits(s->forward, tid, p, row, begin, end);
+    s->model->ops->exps(p, p, end - begin, inverse_temperature(want), max);
+    /* The last token with any weight takes what rounding leaves over. */
+    size_t pick = 0;
+    for (size_t i = 0; i < end - begin; i++) {
+        if (p[i] > 0) pick = i;
+        left -= (double)p[i];
+        if (left < 0) break;
+    }
+    want->token = (int32_t)(begin + pick);
+    want->logprob = log((double)p[pick] / z);
+}
+
+/* ---- truncation -------------------------------------------------------------------------------------- */
+
+/* Order of tokens: larger weight first, then the smaller id. */
+static bool before(const float *p, int32_t a, int32_t b) { return p[a] > p[b] || (p[a] == p[b] && a < b); }
+
+static void sift(const float *p, int32_t *heap, size_t n, size_t i)
+{
+    for (;;) {
+        size_t top = i, left = 2 * i + 1, right = left + 1;
+        if (left < n && before(p, heap[left], heap[top])) top = left;
+        if (right < n && before(p, heap[right], heap[top])) top = right;
+        if (top == i) return;
+        int32_t swap = heap[i];
+        heap[i] = heap[top];
+        heap[top] = swap;
+        i = top;
+    }
+}
+
+/* Tokens leave a heap in order of probability until one of the limits is reached; they are moved to the
+ * free end of the array. Then the number picks among them. top-k first, then top-p of all the mass, then
+ * min-p relative to the best. */
+static void draw_truncated(wh_sampler *s, int tid, size_t row, wh_sample *want, float max, double z)
+{
+    float *p = s->rows + row * s->vocab;
+    int32_t *heap = s->order + (size_t)tid * s->vocab;
+    size_t n = s->vocab, kept = 0, most = want->top_k > 0 ? (size_t)want->top_k : n;
+    s->model->ops->exps(p, p, n, inverse_temperature(want), max);
+    for (size_t i = 0; i < n; i++) heap[i] = (int32_t)i;
+    for (size_t i = n / 2; i-- > 0;) sift(p, heap, n, i);
+    double mass = 0;
+    while (n && kept < most && (kept == 0 || mass < (double)want->top_p * z)) {
+        int32_t token = heap[0];
+        if (kept && p[token] < want->min_p) break; /* the best has weight 1 */
+        heap[0] = heap[--n];
+        sift(p, heap, n, 0);
+        heap[n] = token; /* kept tokens stand from the end backwards */
+        mass += (double)p[token];
+        kept++;
+    }
+    double left = want->uniform * mass;
+    size_t i = s->vocab - 1;
+    while (i > s->vocab - kept && (left -= (double)p[heap[i]]) >= 0) i--;
+    want->token = heap[i];
+    want->logprob = log((double)p[heap[i]] / z);
+}
+
+static void finish_row(void *ctx, int tid, size_t row)
+{
+    wh_sampler *s = ctx;
+    wh_sample *want = &s->samples[row];
+    float *weights = s->weights + (size_t)tid * s->tiles, max;
+    int32_t argmax;
+    double z = total(s, row, weights, &max, &argmax);
+    if (want->target >= 0) {
+        want->token = want->target;
+        want->logprob = (double)s->target[row] - (double)max - log(z);
+    } else if (want->temperature <= 0) {
+        want->token = argmax;
+        want->logprob = -log(z);
+    } else if (truncates(want)) {
+        draw_truncated(s, tid, row, want, max, z);
+    } else {
+        draw(s, tid, row, want, weights, max, z);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------------------------- */
+
+wh_code wh_sampler_create(wh_sampler **out, wh_forward *forward, const wh_model *model, size_t max_rows, int threads,
+                          wh_err *err)
+{
+    *out = NULL;
+    wh_sampler *s = wh_mem_zalloc(1, sizeof *s);
+    if (!s) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a sampler");
+    size_t nth = (size_t)threads;
+    s->forward = forward;
+    s->model = model;
+    s->max_rows = max_rows;
+    s->threads = threads;
+    s->vocab = model->config.vocab;
+    s->tiles = (s->vocab + WH_HEAD_TILE - 1) / WH_HEAD_TILE;
+    s->sums = wh_mem_alloc(max_rows * s->tiles, sizeof *s->sums);
+    s->target = wh_mem_alloc(max_rows, sizeof *s->target);
+    s->work = wh_mem_alloc_aligned(nth * WH_HEAD_TILE, sizeof *s->work);
+    s->weights = wh_mem_alloc(nth * s->tiles, sizeof *s->weights);
+    s->sink = (wh_head_sink){take_tile, finish_row, s};
+    s->bytes = max_rows * (s->tiles * sizeof *s->sums + sizeof *s->target) +
+               nth * (WH_HEAD_TILE * sizeof *s->work + s->tiles * sizeof *s->weights);
+    if (!s->sums || !s->target || !s->work || !s->weights) {
+        wh_sampler_free(s);
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory to sample %zu rows", max_rows);
+    }
+    *out = s;
+    return WH_OK;
+}
+
+wh_code wh_sampler_allow_truncation(wh_sampler *s, wh_err *err)
+{
+    if (s->rows) return WH_OK;
+    s->order = wh_mem_alloc((size_t)s->threads * s->vocab, sizeof *s->order);
+    s->rows = s->order ? wh_mem_alloc(s->max_rows * s->vocab, sizeof *s->rows) : NULL;
+    if (!s->rows) {
+        free(s->order);
+        s->order = NULL;
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory for the logits of %zu rows", s->max_rows);
+    }
+    s->bytes += s->vocab * (s->max_rows * sizeof *s->rows + (size_t)s->threads * sizeof *s->order);
+    return WH_OK;
+}
+
+void wh_sampler_free(wh_sampler *s)
+{
+    if (!s) return;
+    free(s->sums);
+    free(s->target);
+    free(s->work);
+    free(s->weights);
+    free(s->rows);
+    free(s->order);
+    free(s);
+}
+
+size_t wh_sampler_bytes(const wh_sampler *s) { return s->bytes; }
+
+const wh_head_sink *wh_sampler_sink(wh_sampler *s, wh_sample *samples)
+{
+    s->samples = samples;
+    return &s->sink;
+}

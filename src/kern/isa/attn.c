@@ -1,0 +1,130 @@
+/* Attention over one KV block (FlashAttention's online softmax, Dao et al. 2022, with the block as its tile).
+ *
+ * For a query q with running maximum m, sum l and output o, over the keys j of the block it may see:
+ *
+ *     s_j = q · k_j                             k ascending over the head's dimensions
+ *     m'  = max(m, max_j s_j),  a = exp(m - m')
+ *     p_j = exp(s_j - m')
+ *     l'  = a·l + Σ_j p_j                       16 lanes, key j in lane j % 16, folded by the tree
+ *     o'  = a·o + Σ_j p_j v_j                   j ascending
+ *
+ * Each query's arithmetic is its own, so how queries are grouped for the registers changes no bit. Several
+ * queries are taken together because they share the loads: K and V of a block are read from L1 for TQ
+ * queries at a time, and from memory once for all queries of a call.
+ */
+#include "kern/isa/vec.h"
+
+/* Register tile: TQ queries by TV groups of 16 lanes. */
+#if defined(__AVX512F__)
+enum { TQ = 4, TV = 4 };
+#elif defined(__AVX2__)
+enum { TQ = 3, TV = 2 };
+#elif defined(__aarch64__)
+enum { TQ = 4, TV = 1 };
+#else
+enum { TQ = 1, TV = 1 };
+#endif
+enum { B = WH_KV_BLOCK, BV = WH_KV_BLOCK / 16 };
+
+/* c[q][v] += a[q][t] · b[t*stride + 16v ..] for t < n, ascending */
+static inline __attribute__((always_inline)) void tile(wh_v c[TQ][TV], const float *const a[TQ], const uint16_t *b,
+                                                       size_t stride, size_t n, int nq, int nv)
+{
+    for (size_t t = 0; t < n; t++, b += stride) {
+        wh_v row[TV];
+        for (int v = 0; v < nv; v++) row[v] = wh_v_load_f16(b + 16 * v);
+        for (int q = 0; q < nq; q++) {
+            wh_v x = wh_v_set1(a[q][t]);
+            for (int v = 0; v < nv; v++) c[q][v] = wh_v_fma(x, row[v], c[q][v]);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void scores(float s[TQ][B], const wh_attn_query *q, const uint16_t *k,
+                                                         size_t hd, int nq)
+{
+    const float *a[TQ];
+    for (int i = 0; i < nq; i++) a[i] = q[i].q;
+    for (int v0 = 0; v0 < BV; v0 += TV) {
+        wh_v c[TQ][TV];
+        for (int i = 0; i < nq; i++)
+            for (int v = 0; v < TV; v++) c[i][v] = wh_v_set1(0);
+        tile(c, a, k + 16 * v0, B, hd, nq, TV);
+        for (int i = 0; i < nq; i++)
+            for (int v = 0; v < TV; v++) wh_v_store(s[i] + 16 * (v0 + v), c[i][v]);
+    }
+}
+
+/* s becomes p; l and m move on. Returns the factor for o. */
+static float softmax(float s[B], float ml[2], size_t keys)
+{
+    wh_v x[BV], none = wh_v_set1(-INFINITY), top = none;
+    for (int v = 0; v < BV; v++) {
+        x[v] = wh_v_first((int)keys - 16 * v, wh_v_load(s + 16 * v), none);
+        top = wh_v_max(x[v], top);
+    }
+    float best = wh_v_top(top), m = ml[0] > best ? ml[0] : best;
+    wh_v sum = wh_v_set1(0), zero = sum, mv = wh_v_set1(m);
+    for (int v = 0; v < BV; v++) {
+        wh_v p = wh_v_first((int)keys - 16 * v, wh_v_exp(wh_v_sub(x[v], mv)), zero);
+        sum = wh_v_add(sum, p);
+        wh_v_store(s + 16 * v, p);
+    }
+    float shrink[16];
+    wh_v_store(shrink, wh_v_exp(wh_v_set1(ml[0] - m)));
+    float a = ml[1] > 0 ? shrink[0] : 0; /* nothing was seen before */
+    ml[1] = fmaf(ml[1], a, wh_v_sum(sum));
+    ml[0] = m;
+    return a;
+}
+
+static inline __attribute__((always_inline)) void values(const wh_attn_query *q, const float *const p[TQ],
+                                                         const float shrink[TQ], const uint16_t *v, size_t hd,
+                                                         size_t keys, int nq, int nv, size_t at)
+{
+    wh_v c[TQ][TV];
+    for (int i = 0; i < nq; i++)
+        for (int j = 0; j < nv; j++)
+            c[i][j] = wh_v_mul(wh_v_load(q[i].o + at + 16 * (size_t)j), wh_v_set1(shrink[i]));
+    tile(c, p, v + at, hd, keys, nq, nv);
+    for (int i = 0; i < nq; i++)
+        for (int j = 0; j < nv; j++) wh_v_store(q[i].o + at + 16 * (size_t)j, c[i][j]);
+}
+
+static inline __attribute__((always_inline)) void queries(const wh_attn_query *q, const uint16_t *k, const uint16_t *v,
+                                                          size_t hd, int nq)
+{
+    float s[TQ][B], shrink[TQ];
+    const float *p[TQ];
+    scores(s, q, k, hd, nq);
+    for (int i = 0; i < nq; i++) {
+        shrink[i] = softmax(s[i], q[i].ml, q[i].keys);
+        p[i] = s[i];
+    }
+    size_t at = 0;
+    for (; at + 16 * TV <= hd; at += 16 * TV) values(q, p, shrink, v, hd, q[0].keys, nq, TV, at);
+    for (; at < hd; at += 16) values(q, p, shrink, v, hd, q[0].keys, nq, 1, at);
+}
+
+void WH_OP(attn_block)(const wh_attn_query *q, size_t nq, const uint16_t *k, const uint16_t *v, size_t hd)
+{
+    /* Queries that see the same number of keys go together; the others (the diagonal of a prompt) alone. */
+    size_t i = 0;
+    while (i < nq) {
+        size_t same = 1;
+        while (same < TQ && i + same < nq && q[i + same].keys == q[i].keys) same++;
+        if (same == TQ) {
+            queries(q + i, k, v, hd, TQ);
+            i += TQ;
+        } else {
+            queries(q + i, k, v, hd, 1);
+            i++;
+        }
+    }
+}
+
+void WH_OP(attn_end)(float *y, const wh_attn_query *q, size_t hd)
+{
+    wh_v l = wh_v_set1(q->ml[1]);
+    for (size_t i = 0; i < hd; i += 16) wh_v_store(y + i, wh_v_div(wh_v_load(q->o + i), l));
+}

@@ -1,0 +1,394 @@
+/* The transformer, as one function that all threads run together: each stage is divided among the threads,
+ * and a barrier stands between a stage that writes and the stage that reads it.
+ *
+ * Shapes: n rows, d width, H query heads and K key-value heads of hd dimensions, f feed-forward width.
+ */
+#include "model/forward.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wh_forward {
+    const wh_model *model;
+    wh_par         *par;
+    size_t          max_rows, context, qkv_width;
+    wh_act          in;    /* (n, d) input of q k v, of gate and up, of the head */
+    wh_act          attn;  /* (n, H*hd) input of o */
+    wh_act          ffn;   /* (n, f) input of down */
+    float          *x;     /* (n, d) the residual stream */
+    float          *y;     /* (n, d) what a block adds to it */
+    float          *qkv;   /* (n, (H + 2K)*hd) */
+    float          *gate;  /* (n, f); up is written to ffn.f */
+    float          *o, *ml; /* (n, H, hd) and (n, H, 2): softmax state of attention */
+    float          *cosine, *sine; /* (context, hd/2) */
+    wh_attn_query  *queries; /* (threads, QUERIES) */
+    float          *tiles;   /* (threads, n, WH_HEAD_TILE) */
+    char           *scratch; /* (threads, scratch_bytes) */
+    size_t          scratch_bytes, bytes;
+
+    /* the pass that runs now */
+    wh_kv              *kv;
+    const wh_batch     *batch;
+    const wh_head_sink *sink;
+};
+
+enum { QUERIES = 256 }; /* query vectors handed to attention at a time */
+
+/* ---- buffers ----------------------------------------------------------------------------------------- */
+
+static void *take(wh_forward *f, size_t n, size_t size, bool *ok)
+{
+    size_t bytes;
+    void *p = wh_mem_mul(&bytes, n, size) ? wh_mem_alloc_aligned(n, size) : NULL;
+    if (p) f->bytes += bytes;
+    else *ok = false;
+    return p;
+}
+
+/* The rotation angles of RoFormer (Su et al. 2021): position · base^(-2i/hd), slowed down by Llama 3's factor. */
+static void fill_rope(wh_forward *f)
+{
+    const wh_config *c = &f->model->config;
+    size_t half = c->head_dim / 2;
+    for (size_t i = 0; i < half; i++) {
+        double turn = pow((double)c->rope_base, -2.0 * (double)i / (double)c->head_dim);
+        if (f->model->rope_factors) turn /= (double)f->model->rope_factors[i];
+        turn /= (double)c->rope_scale;
+        for (size_t p = 0; p < f->context; p++) {
+            f->cosine[p * half + i] = (float)cos((double)p * turn);
+            f->sine[p * half + i] = (float)sin((double)p * turn);
+        }
+    }
+}
+
+static size_t scratch_of(const wh_model *m)
+{
+    size_t most = wh_mat_scratch(m->head);
+    for (size_t i = 0; i < m->config.layers; i++) {
+        const wh_layer *y = &m->layers[i];
+        const wh_mat *mats[] = {y->q, y->k, y->v, y->o, y->gate, y->up, y->down};
+        for (size_t j = 0; j < sizeof mats / sizeof mats[0]; j++)
+            if (wh_mat_scratch(mats[j]) > most) most = wh_mat_scratch(mats[j]);
+    }
+    return (most + 63) / 64 * 64;
+}
+
+wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, size_t max_rows, size_t context,
+                          wh_err *err)
+{
+    *out = NULL;
+    const wh_config *c = &model->config;
+    wh_forward *f = wh_mem_zalloc(1, sizeof *f);
+    if (!f) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a forward pass");
+    f->model = model;
+    f->par = par;
+    f->max_rows = max_rows;
+    f->context = context;
+    f->qkv_width = (c->heads + 2 * c->kv_heads) * c->head_dim;
+    size_t threads = (size_t)wh_par_threads(par), q_width = c->heads * c->head_dim;
+    f->scratch_bytes = scratch_of(model);
+    bool ok = wh_act_create(&f->in, max_rows, c->d, model->ways_d, err) == WH_OK &&
+              wh_act_create(&f->attn, max_rows, q_width, model->ways_attn, err) == WH_OK &&
+              wh_act_create(&f->ffn, max_rows, c->ffn, model->ways_ffn, err) == WH_OK;
+    f->x = take(f, max_rows * c->d, sizeof(float), &ok);
+    f->y = take(f, max_rows * c->d, sizeof(float), &ok);
+    f->qkv = take(f, max_rows * f->qkv_width, sizeof(float), &ok);
+    f->gate = take(f, max_rows * c->ffn, sizeof(float), &ok);
+    f->o = take(f, max_rows * q_width, sizeof(float), &ok);
+    f->ml = take(f, max_rows * c->heads * 2, sizeof(float), &ok);
+    f->cosine = take(f, context * (c->head_dim / 2), sizeof(float), &ok);
+    f->sine = take(f, context * (c->head_dim / 2), sizeof(float), &ok);
+    f->queries = take(f, threads * QUERIES, sizeof *f->queries, &ok);
+    f->tiles = take(f, threads * max_rows * WH_HEAD_TILE, sizeof(float), &ok);
+    f->scratch = take(f, threads * f->scratch_bytes + 64, 1, &ok);
+    if (!ok) {
+        wh_forward_free(f);
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory for the buffers of a batch of %zu rows", max_rows);
+    }
+    fill_rope(f);
+    *out = f;
+    return WH_OK;
+}
+
+void wh_forward_free(wh_forward *f)
+{
+    if (!f) return;
+    wh_act_free(&f->in);
+    wh_act_free(&f->attn);
+    wh_act_free(&f->ffn);
+    void *all[] = {f->x, f->y, f->qkv, f->gate, f->o, f->ml, f->cosine, f->sine, f->queries, f->tiles, f->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
+    free(f);
+}
+
+size_t wh_forward_bytes(const wh_forward *f)
+{
+    const wh_config *c = &f->model->config;
+    size_t acts = f->max_rows * (c->d + c->heads * c->head_dim + c->ffn) * sizeof(float) * 2;
+    return f->bytes + acts;
+}
+
+/* ---- stages ------------------------------------------------------------------------------------------ */
+
+/* One matrix product among others of a stage: y (n, y_stride) columns [at, at + rows of w). */
+typedef struct product {
+    const wh_mat *w;
+    float        *y;
+    size_t        stride;
+} product;
+
+/* All products of a stage take the same rows of x; their panels together are divided among the threads. */
+static void multiply(wh_forward *f, int tid, const product *p, size_t count, const wh_act *x, size_t m)
+{
+    size_t panels = 0, begin, end, base = 0;
+    for (size_t i = 0; i < count; i++) panels += (wh_mat_rows(p[i].w) + WH_PANEL - 1) / WH_PANEL;
+    wh_par_range(&begin, &end, panels, 1, tid, wh_par_threads(f->par));
+    void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
+    for (size_t i = 0; i < count; i++) {
+        size_t rows = wh_mat_rows(p[i].w), mine = (rows + WH_PANEL - 1) / WH_PANEL;
+        size_t b = begin > base ? begin - base : 0, e = end > base ? end - base : 0;
+        if (e > mine) e = mine;
+        if (b < e) {
+            size_t n0 = b * WH_PANEL, n1 = e * WH_PANEL < rows ? e * WH_PANEL : rows;
+            wh_mat_mul(f->model->kern, p[i].w, p[i].y + n0, p[i].stride, x, 0, m, n0, n1, scratch);
+        }
+        base += mine;
+    }
+}
+
+/* Rows [*b, *e) of thread tid. */
+static void my_rows(const wh_forward *f, int tid, size_t n, size_t *b, size_t *e)
+{
+    wh_par_range(b, e, n, 1, tid, wh_par_threads(f->par));
+}
+
+static void embed(wh_forward *f, size_t b, size_t e)
+{
+    const wh_gguf_tensor *t = f->model->embedding;
+    size_t d = f->model->config.d, row_bytes = wh_quant_row_bytes(t->type, d);
+    for (size_t r = b; r < e; r++) {
+        const char *row = (const char *)t->data + (size_t)f->batch->tokens[r] * row_bytes;
+        wh_quant_dequantize_row(t->type, f->x + r * d, row, d);
+    }
+}
+
+/* x += y when there is a y, then the norm, quantized for the products that follow. */
+static void add_norm(wh_forward *f, const float *y, const float *weight, size_t b, size_t e)
+{
+    const wh_config *c = &f->model->config;
+    for (size_t r = b; r < e; r++) {
+        if (y) f->model->ops->add(f->x + r * c->d, y + r * c->d, c->d);
+        f->model->ops->rmsnorm(f->in.f + r * c->d, f->x + r * c->d, weight, c->d, c->rms_eps);
+    }
+    wh_act_quantize(f->model->kern, &f->in, b, e, f->model->ways_d);
+}
+
+/* Bias, norm and rotation of q and k; K and V go into their block. */
+static void rotate_and_store(wh_forward *f, const wh_layer *y, size_t layer, size_t b, size_t e)
+{
+    const wh_config *c = &f->model->config;
+    const wh_ops *ops = f->model->ops;
+    size_t hd = c->head_dim, half = hd / 2;
+    void (*rope)(float *, const float *, const float *, size_t) = c->arch->rope_pairs ? ops->rope_pairs : ops->rope_half;
+    float q_scale = 1.0f / sqrtf((float)hd);
+    for (size_t r = b; r < e; r++) {
+        float *q = f->qkv + r * f->qkv_width, *k = q + c->heads * hd, *v = k + c->kv_heads * hd;
+        size_t p = f->batch->positions[r], block = f->batch->tables[r][p / WH_KV_BLOCK], slot = p % WH_KV_BLOCK;
+        const float *cosine = f->cosine + p * half, *sine = f->sine + p * half;
+        if (y->qkv_bias) ops->add(q, y->qkv_bias, f->qkv_width);
+        for (size_t h = 0; h < c->heads; h++) {
+            if (y->q_norm) ops->rmsnorm(q + h * hd, q + h * hd, y->q_norm, hd, c->rms_eps);
+            rope(q + h * hd, cosine, sine, hd);
+        }
+        ops->scale(q, q_scale, c->heads * hd);
+        for (size_t h = 0; h < c->kv_heads; h++) {
+            if (y->k_norm) ops->rmsnorm(k + h * hd, k + h * hd, y->k_norm, hd, c->rms_eps);
+            rope(k + h * hd, cosine, sine, hd);
+            ops->store_f16(wh_kv_keys(f->kv, block, layer, h) + slot, k + h * hd, hd, WH_KV_BLOCK);
+            ops->store_f16(wh_kv_values(f->kv, block, layer, h) + slot * hd, v + h * hd, hd, 1);
+        }
+    }
+}
+
+/* Rows [b, e) and key-value head h over block column `column` of their tables. Neighbouring rows that have
+ * the same block there are taken together, so a block that sequences share is read once for all of them. */
+static void attend_column(wh_forward *f, size_t layer, size_t h, size_t column, size_t b, size_t e, wh_attn_query *list)
+{
+    const wh_config *c = &f->model->config;
+    const wh_batch *batch = f->batch;
+    size_t hd = c->head_dim, group = c->heads / c->kv_heads, first = column * WH_KV_BLOCK, n = 0;
+    uint32_t block = 0;
+    for (size_t r = b; r <= e; r++) {
+        bool has = r < e && batch->positions[r] >= first;
+        if (r < e && !has) continue;
+        if (n && (r == e || batch->tables[r][column] != block || n + group > QUERIES)) {
+            f->model->ops->attn_block(list, n, wh_kv_keys(f->kv, block, layer, h), wh_kv_values(f->kv, block, layer, h), hd);
+            n = 0;
+        }
+        if (r == e) break;
+        block = batch->tables[r][column];
+        size_t keys = batch->positions[r] - first + 1;
+        for (size_t i = 0; i < group; i++) {
+            size_t head = h * group + i, at = r * c->heads + head;
+            list[n++] = (wh_attn_query){.q = f->qkv + r * f->qkv_width + head * hd,
+                                        .o = f->o + at * hd,
+                                        .ml = f->ml + at * 2,
+                                        .keys = keys < WH_KV_BLOCK ? keys : WH_KV_BLOCK};
+        }
+    }
+}
+
+static void attend(wh_forward *f, int tid, size_t layer, size_t h, size_t b, size_t e)
+{
+    const wh_config *c = &f->model->config;
+    size_t hd = c->head_dim, group = c->heads / c->kv_heads, columns = 0;
+    wh_attn_query *list = f->queries + (size_t)tid * QUERIES;
+    for (size_t r = b; r < e; r++) {
+        size_t at = r * c->heads + h * group;
+        memset(f->o + at * hd, 0, group * hd * sizeof(float));
+        for (size_t i = 0; i < group; i++) {
+            f->ml[(at + i) * 2] = -INFINITY;
+            f->ml[(at + i) * 2 + 1] = 0;
+        }
+        size_t blocks = f->batch->positions[r] / WH_KV_BLOCK + 1;
+        if (blocks > columns) columns = blocks;
+    }
+    for (size_t column = 0; column < columns; column++) attend_column(f, layer, h, column, b, e, list);
+    for (size_t r = b; r < e; r++)
+        for (size_t i = 0; i < group; i++) {
+            size_t at = r * c->heads + h * group + i;
+            wh_attn_query q = {.o = f->o + at * hd, .ml = f->ml + at * 2};
+            f->model->ops->attn_end(f->attn.f + at * hd, &q, hd);
+        }
+}
+
+/* Rows so divided that all threads look at about as many keys. */
+static void attention_rows(const wh_forward *f, int tid, size_t *b, size_t *e)
+{
+    const wh_batch *batch = f->batch;
+    uint64_t total = 0, sum = 0, nth = (uint64_t)wh_par_threads(f->par), t = (uint64_t)tid;
+    for (size_t r = 0; r < batch->n; r++) total += batch->positions[r] + 32;
+    *b = *e = batch->n;
+    for (size_t r = 0; r < batch->n; r++) {
+        if (*b == batch->n && sum >= total * t / nth) *b = r;
+        if (sum >= total * (t + 1) / nth) {
+            *e = r;
+            break;
+        }
+        sum += batch->positions[r] + 32;
+    }
+    if (*b > *e) *b = *e;
+}
+
+/* Attention of all rows, quantized for the product with o. */
+static void attention(wh_forward *f, int tid, size_t layer)
+{
+    size_t n = f->batch->n, threads = (size_t)wh_par_threads(f->par), kv_heads = f->model->config.kv_heads, b, e;
+    if (n >= 2 * threads) {
+        attention_rows(f, tid, &b, &e);
+        for (size_t h = 0; h < kv_heads; h++) attend(f, tid, layer, h, b, e);
+    } else {
+        my_rows(f, tid, n * kv_heads, &b, &e);
+        for (size_t i = b; i < e; i++) attend(f, tid, layer, i % kv_heads, i / kv_heads, i / kv_heads + 1);
+        wh_par_barrier(f->par);
+        my_rows(f, tid, n, &b, &e);
+    }
+    wh_act_quantize(f->model->kern, &f->attn, b, e, f->model->ways_attn);
+}
+
+static void activate(wh_forward *f, size_t b, size_t e)
+{
+    size_t width = f->model->config.ffn;
+    f->model->ops->silu_mul(f->ffn.f + b * width, f->gate + b * width, f->ffn.f + b * width, (e - b) * width);
+    wh_act_quantize(f->model->kern, &f->ffn, b, e, f->model->ways_ffn);
+}
+
+/* Final norm of the out rows into the first rows of in. */
+static void final_norm(wh_forward *f, size_t b, size_t e)
+{
+    const wh_config *c = &f->model->config;
+    for (size_t i = b; i < e; i++) {
+        size_t r = f->batch->out_rows[i];
+        f->model->ops->add(f->x + r * c->d, f->y + r * c->d, c->d);
+        f->model->ops->rmsnorm(f->in.f + i * c->d, f->x + r * c->d, f->model->out_norm, c->d, c->rms_eps);
+    }
+    wh_act_quantize(f->model->kern, &f->in, b, e, f->model->ways_d);
+}
+
+static void make_logits(wh_forward *f, int tid)
+{
+    size_t vocab = f->model->config.vocab, n = f->batch->n_logits, b, e;
+    float *tile = f->tiles + (size_t)tid * f->max_rows * WH_HEAD_TILE;
+    void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
+    my_rows(f, tid, (vocab + WH_HEAD_TILE - 1) / WH_HEAD_TILE, &b, &e);
+    for (size_t t = b; t < e; t++) {
+        size_t n0 = t * WH_HEAD_TILE, n1 = n0 + WH_HEAD_TILE < vocab ? n0 + WH_HEAD_TILE : vocab;
+        wh_mat_mul(f->model->kern, f->model->head, tile, WH_HEAD_TILE, &f->in, 0, n, n0, n1, scratch);
+        for (size_t row = 0; row < n; row++) f->sink->tile(f->sink->ctx, tid, row, tile + row * WH_HEAD_TILE, n0, n1 - n0);
+    }
+    wh_par_barrier(f->par);
+    my_rows(f, tid, n, &b, &e);
+    for (size_t row = b; row < e; row++) f->sink->row(f->sink->ctx, tid, row);
+}
+
+static void run(void *ctx, int tid)
+{
+    wh_forward *f = ctx;
+    const wh_model *m = f->model;
+    const wh_config *c = &m->config;
+    size_t n = f->batch->n, q_width = c->heads * c->head_dim, k_width = c->kv_heads * c->head_dim, b, e;
+    my_rows(f, tid, n, &b, &e);
+
+    embed(f, b, e);
+    for (size_t i = 0; i < c->layers; i++) {
+        const wh_layer *y = &m->layers[i];
+        const product qkv[] = {{y->q, f->qkv, f->qkv_width},
+                               {y->k, f->qkv + q_width, f->qkv_width},
+                               {y->v, f->qkv + q_width + k_width, f->qkv_width}};
+        const product out[] = {{y->o, f->y, c->d}};
+        const product gate_up[] = {{y->gate, f->gate, c->ffn}, {y->up, f->ffn.f, c->ffn}};
+        const product down[] = {{y->down, f->y, c->d}};
+
+        add_norm(f, i ? f->y : NULL, y->attn_norm, b, e);
+        wh_par_barrier(f->par);
+        multiply(f, tid, qkv, 3, &f->in, n);
+        wh_par_barrier(f->par);
+        rotate_and_store(f, y, i, b, e);
+        wh_par_barrier(f->par);
+        attention(f, tid, i);
+        wh_par_barrier(f->par);
+        multiply(f, tid, out, 1, &f->attn, n);
+        wh_par_barrier(f->par);
+        add_norm(f, f->y, y->ffn_norm, b, e);
+        wh_par_barrier(f->par);
+        multiply(f, tid, gate_up, 2, &f->in, n);
+        wh_par_barrier(f->par);
+        activate(f, b, e);
+        wh_par_barrier(f->par);
+        multiply(f, tid, down, 1, &f->ffn, n);
+        wh_par_barrier(f->par);
+    }
+    my_rows(f, tid, f->batch->n_out, &b, &e);
+    final_norm(f, b, e);
+    wh_par_barrier(f->par);
+    if (f->batch->n_logits) make_logits(f, tid);
+}
+
+void wh_forward_run(wh_forward *f, wh_kv *kv, const wh_batch *batch, const wh_head_sink *sink)
+{
+    f->kv = kv;
+    f->batch = batch;
+    f->sink = sink;
+    wh_par_run(f->par, run, f);
+}
+
+const float *wh_forward_hidden(const wh_forward *f, size_t row) { return f->in.f + row * f->model->config.d; }
+
+void wh_forward_logits(wh_forward *f, int tid, float *logits, size_t row, size_t begin, size_t end)
+{
+    wh_mat_mul(f->model->kern, f->model->head, logits, end - begin, &f->in, row, 1, begin, end,
+               f->scratch + (size_t)tid * f->scratch_bytes);
+}

@@ -1,0 +1,54 @@
+/* forward: one pass over the weights for any set of rows.
+ *
+ * A row is one token at one position of one sequence. Rows of many sequences, decode steps and chunks of
+ * prompts, go through together: the weights are read once for all of them. What a row computes depends
+ * on its own token, position and KV alone, bit for bit, not on its neighbours.
+ */
+#ifndef WH_MODEL_FORWARD_H
+#define WH_MODEL_FORWARD_H
+
+#include "model/kv.h"
+#include "model/model.h"
+
+typedef struct wh_forward wh_forward; /* the buffers of a pass; one pass at a time */
+
+/* For up to max_rows rows at positions below context. Borrows model and par. */
+wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, size_t max_rows, size_t context,
+                          wh_err *err);
+void    wh_forward_free(wh_forward *f);
+size_t  wh_forward_bytes(const wh_forward *f);
+
+/* n rows. tables[i] lists the KV blocks of row i's sequence in order of position: token p lies in block
+ * tables[i][p / WH_KV_BLOCK]. The rows of one sequence stand together, in order of position, and all
+ * earlier positions are already in the cache. Rows whose sequences share blocks should stand together. */
+typedef struct wh_batch {
+    size_t                 n;
+    const int32_t         *tokens;    /* each below vocab */
+    const uint32_t        *positions; /* each below context */
+    const uint32_t *const *tables;
+    size_t                 n_out; /* rows whose final hidden state is wanted */
+    size_t                 n_logits; /* the first n_logits of them get logits too */
+    const uint32_t        *out_rows;
+} wh_batch;
+
+/* What happens to logits: they are made in tiles of WH_HEAD_TILE tokens and handed
+ * over while they are in cache; nobody stores all of them. All functions run on all threads at once. */
+enum { WH_HEAD_TILE = 1024 };
+typedef struct wh_head_sink {
+    /* logits of out row `row` for the tokens [begin, begin + n); tiles begin at multiples of WH_HEAD_TILE */
+    void (*tile)(void *ctx, int tid, size_t row, const float *logits, size_t begin, size_t n);
+    /* after all tiles of all rows; each row once */
+    void (*row)(void *ctx, int tid, size_t row);
+    void *ctx;
+} wh_head_sink;
+
+/* Compute the rows, write their K and V into kv, and feed the sink (not used when n_logits is 0). */
+void wh_forward_run(wh_forward *f, wh_kv *kv, const wh_batch *batch, const wh_head_sink *sink);
+
+/* After the layers of a run (in a sink's functions too): the final-norm hidden state of an out row, (d). */
+const float *wh_forward_hidden(const wh_forward *f, size_t row);
+/* The logits of an out row for the tokens [begin, end) again, begin a multiple of 16, end too or vocab:
+ * the same bits the tiles had. tid: the calling thread's, 0 outside a sink. */
+void wh_forward_logits(wh_forward *f, int tid, float *logits, size_t row, size_t begin, size_t end);
+
+#endif

@@ -1,0 +1,170 @@
+#include "model/model.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct load {
+    wh_model *m;
+    wh_par   *par;
+    wh_err   *err;
+} load;
+
+/* A tensor that must exist with this shape; rows == 0: a vector of `cols`. */
+static wh_code find(const wh_gguf_tensor **out, const load *l, const char *name, size_t rows, size_t cols)
+{
+    const wh_gguf_tensor *t = wh_gguf_find_tensor(l->m->gguf, name);
+    if (!t) return wh_err_set(l->err, WH_ERR_FORMAT, "tensor '%s' is missing", name);
+    size_t want_rows = rows ? rows : 1;
+    if (t->dims[0] != cols || t->dims[1] != want_rows || t->dims[2] != 1 || t->dims[3] != 1)
+        return wh_err_set(l->err, WH_ERR_FORMAT, "tensor '%s' has shape [%llu, %llu]: expected [%zu, %zu]", name,
+                          (unsigned long long)t->dims[0], (unsigned long long)t->dims[1], cols, want_rows);
+    *out = t;
+    return WH_OK;
+}
+
+static wh_code load_vector(float **out, const load *l, const char *name, size_t n)
+{
+    const wh_gguf_tensor *t;
+    WH_TRY(find(&t, l, name, 0, n));
+    *out = wh_mem_alloc_aligned(n, sizeof **out);
+    if (!*out) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for tensor '%s'", name);
+    wh_quant_dequantize_row(t->type, *out, t->data, n);
+    return WH_OK;
+}
+
+static wh_code load_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols, unsigned *ways)
+{
+    const wh_gguf_tensor *t;
+    WH_TRY(find(&t, l, name, rows, cols));
+    wh_code code = wh_mat_pack(out, t->type, t->data, rows, cols, l->par, l->err);
+    if (code != WH_OK) return wh_err_wrap(l->err, "tensor '%s'", name);
+    *ways |= wh_mat_way(*out);
+    l->m->packed_bytes += wh_mat_bytes(*out);
+    if (t != l->m->embedding) wh_gguf_release(l->m->gguf, t);
+    return WH_OK;
+}
+
+static const char *layer_name(char buf[64], size_t layer, const char *what)
+{
+    snprintf(buf, 64, "blk.%zu.%s", layer, what);
+    return buf;
+}
+
+static wh_code load_qkv_bias(float **out, const load *l, size_t layer)
+{
+    const wh_config *c = &l->m->config;
+    size_t nq = c->heads * c->head_dim, nk = c->kv_heads * c->head_dim;
+    static const char *const names[] = {"attn_q.bias", "attn_k.bias", "attn_v.bias"};
+    const size_t sizes[] = {nq, nk, nk};
+    *out = wh_mem_alloc_aligned(nq + 2 * nk, sizeof **out);
+    if (!*out) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for the biases of layer %zu", layer);
+    size_t at = 0;
+    for (int i = 0; i < 3; i++) {
+        char buf[64];
+        const wh_gguf_tensor *t;
+        WH_TRY(find(&t, l, layer_name(buf, layer, names[i]), 0, sizes[i]));
+        wh_quant_dequantize_row(t->type, *out + at, t->data, sizes[i]);
+        at += sizes[i];
+    }
+    return WH_OK;
+}
+
+static wh_code load_layer(wh_layer *y, const load *l, size_t i)
+{
+    wh_model *m = l->m;
+    const wh_config *c = &m->config;
+    size_t d = c->d, nq = c->heads * c->head_dim, nk = c->kv_heads * c->head_dim;
+    char b[64];
+    WH_TRY(load_vector(&y->attn_norm, l, layer_name(b, i, "attn_norm.weight"), d));
+    WH_TRY(load_vector(&y->ffn_norm, l, layer_name(b, i, "ffn_norm.weight"), d));
+    WH_TRY(load_matrix(&y->q, l, layer_name(b, i, "attn_q.weight"), nq, d, &m->ways_d));
+    WH_TRY(load_matrix(&y->k, l, layer_name(b, i, "attn_k.weight"), nk, d, &m->ways_d));
+    WH_TRY(load_matrix(&y->v, l, layer_name(b, i, "attn_v.weight"), nk, d, &m->ways_d));
+    WH_TRY(load_matrix(&y->o, l, layer_name(b, i, "attn_output.weight"), d, nq, &m->ways_attn));
+    WH_TRY(load_matrix(&y->gate, l, layer_name(b, i, "ffn_gate.weight"), c->ffn, d, &m->ways_d));
+    WH_TRY(load_matrix(&y->up, l, layer_name(b, i, "ffn_up.weight"), c->ffn, d, &m->ways_d));
+    WH_TRY(load_matrix(&y->down, l, layer_name(b, i, "ffn_down.weight"), d, c->ffn, &m->ways_ffn));
+    if (c->arch->qkv_bias) {
+        WH_TRY(load_qkv_bias(&y->qkv_bias, l, i));
+    } else if (wh_gguf_find_tensor(m->gguf, layer_name(b, i, "attn_q.bias"))) {
+        return wh_err_set(l->err, WH_ERR_UNSUPPORTED, "tensor '%s': biases are not supported in architecture '%s'", b,
+                          c->arch->name);
+    }
+    if (c->arch->qk_norm) {
+        WH_TRY(load_vector(&y->q_norm, l, layer_name(b, i, "attn_q_norm.weight"), c->head_dim));
+        WH_TRY(load_vector(&y->k_norm, l, layer_name(b, i, "attn_k_norm.weight"), c->head_dim));
+    }
+    return WH_OK;
+}
+
+static wh_code load_all(const load *l)
+{
+    wh_model *m = l->m;
+    WH_TRY(wh_config_read(&m->config, m->gguf, l->err));
+    const wh_config *c = &m->config;
+    WH_TRY(find(&m->embedding, l, "token_embd.weight", c->vocab, c->d));
+    m->layers = wh_mem_zalloc(c->layers, sizeof *m->layers);
+    if (!m->layers) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for %zu layers", c->layers);
+    for (size_t i = 0; i < c->layers; i++) WH_TRY(load_layer(&m->layers[i], l, i));
+    WH_TRY(load_vector(&m->out_norm, l, "output_norm.weight", c->d));
+    /* A file without a head uses its embedding for it (tied weights). */
+    bool tied = !wh_gguf_find_tensor(m->gguf, "output.weight");
+    WH_TRY(load_matrix(&m->head, l, tied ? "token_embd.weight" : "output.weight", c->vocab, c->d, &m->ways_d));
+    if (wh_gguf_find_tensor(m->gguf, "rope_freqs.weight")) {
+        WH_TRY(load_vector(&m->rope_factors, l, "rope_freqs.weight", c->head_dim / 2));
+        for (size_t i = 0; i < c->head_dim / 2; i++)
+            if (!(m->rope_factors[i] > 0) || !isfinite(m->rope_factors[i]))
+                return wh_err_set(l->err, WH_ERR_FORMAT, "tensor 'rope_freqs.weight' holds %g: expected positive factors",
+                                  (double)m->rope_factors[i]);
+    }
+    return WH_OK;
+}
+
+wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_par *par, wh_err *err)
+{
+    *out = NULL;
+    double start = wh_clock_now();
+    wh_model *m = wh_mem_zalloc(1, sizeof *m);
+    if (!m) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a model");
+    m->isa = wh_cpu_detect() & (allowed ? allowed : ~(wh_isa)0);
+    m->kern = wh_kern_select(m->isa);
+    m->ops = wh_ops_select(m->isa);
+    wh_code code = wh_gguf_open(&m->gguf, path, err);
+    if (code == WH_OK) {
+        code = load_all(&(load){m, par, err});
+        if (code != WH_OK) wh_err_wrap(err, "%s", path);
+    }
+    if (code != WH_OK) {
+        wh_model_free(m);
+        return code;
+    }
+    m->load_seconds = wh_clock_now() - start;
+    *out = m;
+    return WH_OK;
+}
+
+void wh_model_free(wh_model *m)
+{
+    if (!m) return;
+    for (size_t i = 0; m->layers && i < m->config.layers; i++) {
+        wh_layer *y = &m->layers[i];
+        wh_mat *mats[] = {y->q, y->k, y->v, y->o, y->gate, y->up, y->down};
+        for (size_t j = 0; j < sizeof mats / sizeof mats[0]; j++) wh_mat_free(mats[j]);
+        free(y->attn_norm);
+        free(y->ffn_norm);
+        free(y->q_norm);
+        free(y->k_norm);
+        free(y->qkv_bias);
+    }
+    free(m->layers);
+    free(m->out_norm);
+    wh_mat_free(m->head);
+    free(m->rope_factors);
+    wh_gguf_close(m->gguf);
+    free(m);
+}
