@@ -385,6 +385,17 @@ static bool assignments_key(wh_buf *out, const wh_expr *e, int32_t x)
     return ok;
 }
 
+/* An interval or an inequality, of which "or" makes a union; points and values make a list. */
+static bool is_region(const wh_expr *e, int32_t x)
+{
+    const wh_node *n = at(e, x);
+    if (n->kind == WH_N_REL) return wh_normalize_meaning(e, x) == x;
+    if (n->kind != WH_N_TUPLE) return false;
+    bool region = n->op == '[' || n->close == ']';
+    for (int32_t c = n->first; c >= 0; c = at(e, c)->next) region |= infinity_sign(e, c) != 0;
+    return region;
+}
+
 bool wh_normalize_key(wh_buf *out, const wh_expr *e, int32_t x)
 {
     const wh_node *n = at(e, x = wh_normalize_meaning(e, x));
@@ -394,7 +405,7 @@ bool wh_normalize_key(wh_buf *out, const wh_expr *e, int32_t x)
         if (assignments_key(out, e, x)) return true;
         out->len = start;
         bool regions = n->op == '|';
-        for (int32_t c = n->first; c >= 0; c = at(e, c)->next) regions &= at(e, c)->kind == WH_N_REL || at(e, c)->kind == WH_N_TUPLE;
+        for (int32_t c = n->first; c >= 0; c = at(e, c)->next) regions &= is_region(e, c);
         return regions ? children_sorted(out, e, x, "U{", "}") : children_sorted(out, e, x, "{", "}");
     }
     case WH_N_SET: return children_sorted(out, e, x, "{", "}");

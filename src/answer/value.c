@@ -44,6 +44,15 @@ wh_value wh_value_int(int64_t n)
     return (wh_value){.re = (double)n, .rr = n < 0 ? mod_sub(0, r) : r, .exact = true};
 }
 
+/* re + i im; clang 14 has no CMPLX, and re + im * I would spoil infinities. C11 6.2.5: laid out as two doubles. */
+static double complex complex_of(double re, double im)
+{
+    double         parts[2] = {re, im};
+    double complex z;
+    memcpy(&z, parts, sizeof z);
+    return z;
+}
+
 static wh_value inexact(double complex z)
 {
     wh_value v = {.re = creal(z), .im = cimag(z)};
@@ -51,7 +60,7 @@ static wh_value inexact(double complex z)
 }
 static double complex as_complex(wh_value a)
 {
-    return CMPLX(a.re, a.im);
+    return complex_of(a.re, a.im);
 }
 
 wh_value wh_value_real(double x)
@@ -107,7 +116,7 @@ wh_value wh_value_add(wh_value a, wh_value b)
     if (a.exact && b.exact)
         return (wh_value){.re = a.re + b.re, .im = a.im + b.im, .rr = mod_add(a.rr, b.rr),
                           .ri = mod_add(a.ri, b.ri), .exact = true};
-    return inexact(CMPLX(cancel(a.re + b.re, a.re, b.re), cancel(a.im + b.im, a.im, b.im)));
+    return inexact(complex_of(cancel(a.re + b.re, a.re, b.re), cancel(a.im + b.im, a.im, b.im)));
 }
 
 wh_value wh_value_neg(wh_value a)
@@ -134,7 +143,7 @@ wh_value wh_value_mul(wh_value a, wh_value b)
         v.re = a.re * b.re - a.im * b.im;
         v.im = a.re * b.im + a.im * b.re;
     }
-    if (!a.exact || !b.exact) return inexact(CMPLX(v.re, v.im));
+    if (!a.exact || !b.exact) return inexact(complex_of(v.re, v.im));
     v.exact = true;
     residue_mul(&v.rr, &v.ri, a, b);
     return v;
@@ -143,7 +152,7 @@ wh_value wh_value_mul(wh_value a, wh_value b)
 wh_value wh_value_inv(wh_value a)
 {
     if (a.bad || (a.exact ? !a.rr && !a.ri : a.re == 0 && a.im == 0)) return wh_value_bad();
-    double complex z = a.im == 0 ? CMPLX(1 / a.re, 0) : 1 / as_complex(a);
+    double complex z = a.im == 0 ? complex_of(1 / a.re, 0) : 1 / as_complex(a);
     if (!a.exact) return inexact(z);
     uint64_t norm = mod_pow(mod_add(mod_mul(a.rr, a.rr), mod_mul(a.ri, a.ri)), P - 2);
     return (wh_value){.re = creal(z), .im = cimag(z), .rr = mod_mul(a.rr, norm),
@@ -183,7 +192,7 @@ wh_value wh_value_root(wh_value a, wh_value index)
             wh_value v = wh_value_int((int64_t)r);
             return a.re < 0 ? wh_value_mul(v, wh_value_i()) : v;
         }
-        if (a.im == 0) return a.re < 0 ? inexact(CMPLX(0, sqrt(-a.re))) : inexact(sqrt(a.re));
+        if (a.im == 0) return a.re < 0 ? inexact(complex_of(0, sqrt(-a.re))) : inexact(sqrt(a.re));
         return inexact(csqrt(as_complex(a)));
     }
     if (a.im == 0 && a.re < 0 && fmod(index.re, 2) != 0) return inexact(-pow(-a.re, 1 / index.re));

@@ -1,0 +1,52 @@
+/* fuzz answer: the input is one text or two, parted by a zero byte. Properties: nothing crashes; what is extracted
+ * stands in the text; an answer that is not empty is in its own group and grades equal to itself; the equality of
+ * groups is symmetric. */
+#include "answer/answer.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOLDS(p) ((p) ? (void)0 : abort())
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *text[2] = {(const char *)data, ""};
+    const char *zero = size ? memchr(data, 0, size) : NULL;
+    size_t      n[2] = {zero ? (size_t)(zero - text[0]) : size, 0};
+    if (zero) {
+        text[1] = zero + 1;
+        n[1] = size - n[0] - 1;
+    }
+    if (!size) text[0] = "";
+
+    wh_answer       a[2];
+    wh_buf          found[2] = {{0}, {0}};
+    wh_extract_rule rule;
+    for (int i = 0; i < 2; i++) {
+        HOLDS(wh_extract_answer(&found[i], &rule, text[i], n[i], NULL) == WH_OK);
+        HOLDS(found[i].len <= n[i] && (rule == WH_EXTRACT_NONE) == (found[i].len == 0));
+        HOLDS(!found[i].len || memmem(text[i], n[i], found[i].data, found[i].len));
+        HOLDS(wh_answer_parse(&a[i], wh_buf_str(&found[i]), found[i].len, NULL) == WH_OK);
+        HOLDS(wh_answer_equal(&a[i], &a[i]) == !wh_answer_is_empty(&a[i]));
+    }
+    HOLDS(wh_answer_equal(&a[0], &a[1]) == wh_answer_equal(&a[1], &a[0]));
+    bool equal;
+    HOLDS(wh_answer_grade(&equal, text[0], n[0], text[1], n[1], NULL) == WH_OK);
+    for (int i = 0; i < 2; i++) {
+        wh_buf bare = {0};
+        bool   self;
+        HOLDS(wh_extract_bare(&bare, text[i], n[i], NULL) == WH_OK);
+        wh_answer key;
+        HOLDS(wh_answer_parse(&key, wh_buf_str(&bare), bare.len, NULL) == WH_OK);
+        HOLDS(wh_answer_grade(&self, text[i], n[i], text[i], n[i], NULL) == WH_OK);
+        HOLDS(self || wh_answer_is_empty(&key));
+        wh_answer_free(&key);
+        wh_buf_free(&bare);
+        wh_answer_free(&a[i]);
+        wh_buf_free(&found[i]);
+    }
+    return 0;
+}
