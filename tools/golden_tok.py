@@ -364,6 +364,8 @@ def make(args):
             for opened in (False, True):
                 if name == "mistral3" and messages[0][0] == "system" and not opened and messages[-1][0] == "assistant":
                     continue  # that template loses the system message of a finished conversation
+                if name.startswith("mistral") and not opened and not messages[-1][1]:
+                    continue  # mistral-common refuses an empty reply
                 out = render(name, template, messages, bos, eos, opened)
                 ids = mistral_ids(spm[vocab], 1 if name == "mistral1" else 3, messages, opened) if vocab in spm else hf[vocab].encode(out, add_special_tokens=False).ids
                 chats.append({"template": name, "vocab": vocab, "open": opened, "messages": messages, "text": out, "ids": ids})
@@ -434,7 +436,7 @@ def llama_tokenize(binary, gguf_path, text):
     with tempfile.NamedTemporaryFile("w", newline="") as f:
         f.write(text)
         f.flush()
-        cmd = [binary, "-m", gguf_path, "-f", f.name, "--ids", "--no-bos", "--no-parse-special", "--log-disable"]
+        cmd = [binary, "-m", gguf_path, "-f", f.name, "--ids", "--no-bos", "--no-parse-special", "--no-escape", "--log-disable"]
         return json.loads(subprocess.run(cmd, capture_output=True, check=True, text=True).stdout)
 
 

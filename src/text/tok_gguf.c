@@ -112,3 +112,12 @@ wh_code wh_tok_gguf_create(wh_tok **out, const wh_gguf *g, wh_err *err)
     free(a.scores);
     return code;
 }
+
+wh_code wh_tok_gguf_create_chat(wh_chat **out, const wh_gguf *g, const wh_tok *tok, wh_err *err)
+{
+    static const char key[] = "tokenizer.chat_template";
+    wh_gguf_str       template_ = {NULL, 0};
+    *out = NULL;
+    if (wh_gguf_has(g, key)) WH_TRY(wh_gguf_get_str(g, key, &template_, err));
+    return wh_chat_create(out, tok, template_.s, template_.len, err);
+}
