@@ -1,0 +1,17 @@
+/* mm_avx2: the matmul kernels of mm_ymm.h for AVX2 (vpmaddubsw chains). */
+#define VNNI 0
+#include "mm_ymm.h"
+
+.macro NAME layout
+FUNCTION wh_mm_\layout\()_avx2
+.endm
+
+    KERNEL  l4,  4, 0
+    KERNEL  l4m, 4, 1
+    KERNEL  l5,  5, 0
+    KERNEL  l5m, 5, 1
+    KERNEL  l8,  8, 0
+    KERNEL  k4m, 4, 1, 8
+    KERNEL  k5m, 5, 1, 8
+    KERNEL  h4m, 4, 1, 16, 1
+    KERNEL  h6,  6, 0, 16, 1
