@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "model/forward.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,101 +26,49 @@ static const wh_opt option_table[] = {
     WH_OPT_INT(options, windows, "windows", "W", "0", 0, 1000000, "stop after so many windows; 0: the whole text"),
 };
 
-enum { ROWS = 512 }; /* tokens that go through the model together */
-
-/* One row's part of the sum over the vocabulary: the tokens of one tile. */
-typedef struct part {
-    float  max;
-    double sum; /* of exp(logit - max) */
-} part;
-
 typedef struct meter {
-    const wh_model *model;
-    wh_forward     *forward;
-    wh_kv           kv;
-    size_t          ctx, tiles;
-    uint32_t       *blocks;          /* the one sequence has them all, in order */
-    const uint32_t *tables[ROWS];
-    uint32_t        positions[ROWS], out_rows[ROWS];
-    int32_t        *window;          /* (ctx) */
-    int32_t         targets[ROWS];   /* of the out rows */
-    part           *parts;           /* (ROWS, tiles) */
-    float           logits[ROWS];    /* of the targets */
-    double          nll[ROWS];
-    double          sum, sum2;       /* of -ln p and its square */
-    size_t          count;
+    size_t   ctx, n_positions;
+    int32_t *window;    /* (ctx) */
+    size_t  *positions; /* (n_positions): those whose next token is scored */
+    double   sum, sum2; /* of -ln p and its square */
+    size_t   count;
 } meter;
 
-static void on_tile(void *ctx, int tid, size_t row, const float *logits, size_t begin, size_t n)
+static void on_done(void *user, const wh_score_result *r)
 {
-    (void)tid;
-    meter *m = ctx;
-    part p = {logits[0], 0};
-    for (size_t i = 1; i < n; i++) p.max = logits[i] > p.max ? logits[i] : p.max;
-    for (size_t i = 0; i < n; i++) p.sum += exp((double)(logits[i] - p.max));
-    m->parts[row * m->tiles + begin / WH_HEAD_TILE] = p;
-    size_t target = (size_t)m->targets[row];
-    if (target >= begin && target < begin + n) m->logits[row] = logits[target - begin];
-}
-
-static void on_row(void *ctx, int tid, size_t row)
-{
-    (void)tid;
-    meter *m = ctx;
-    const part *p = m->parts + row * m->tiles;
-    double max = (double)p[0].max, sum = 0;
-    for (size_t t = 1; t < m->tiles; t++) max = (double)p[t].max > max ? (double)p[t].max : max;
-    for (size_t t = 0; t < m->tiles; t++) sum += p[t].sum * exp((double)p[t].max - max);
-    m->nll[row] = max + log(sum) - (double)m->logits[row];
-}
-
-/* m->window through the model; its scored tokens are added to the sums. */
-static void measure_window(meter *m)
-{
-    const wh_head_sink sink = {on_tile, on_row, m};
-    for (size_t at = 0; at < m->ctx; at += ROWS) {
-        wh_batch b = {.n = m->ctx - at < ROWS ? m->ctx - at : ROWS, .tokens = m->window + at, .positions = m->positions,
-                      .tables = m->tables, .out_rows = m->out_rows};
-        for (size_t i = 0; i < b.n; i++) {
-            size_t position = at + i;
-            m->positions[i] = (uint32_t)position;
-            m->tables[i] = m->blocks;
-            if (position < m->ctx / 2 || position + 1 == m->ctx) continue;
-            m->out_rows[b.n_out] = (uint32_t)i;
-            m->targets[b.n_out++] = m->window[position + 1];
-        }
-        b.n_logits = b.n_out;
-        wh_forward_run(m->forward, &m->kv, &b, &sink);
-        for (size_t i = 0; i < b.n_out; i++) {
-            m->sum += m->nll[i];
-            m->sum2 += m->nll[i] * m->nll[i];
-        }
-        m->count += b.n_out;
+    meter *m = user;
+    for (size_t i = 0; i < r->n_positions && !r->cancelled; i++) {
+        double nll = -(double)r->values[i];
+        m->sum += nll;
+        m->sum2 += nll * nll;
+        m->count++;
     }
 }
 
-static wh_code meter_create(meter *m, const wh_loaded *l, size_t ctx, wh_err *err)
+static wh_code measure_window(meter *m, wh_engine *e, wh_err *err)
 {
-    m->model = l->model;
+    const wh_score_spec spec = {.prefix = m->window, .n_prefix = m->ctx, .positions = m->positions, .n_positions = m->n_positions,
+                                .what = WH_SCORE_LOGPROB, .on_done = on_done, .user = m};
+    WH_TRY(wh_engine_score(e, NULL, &spec, err));
+    for (bool idle = false; !idle;) WH_TRY(wh_engine_step(e, &idle, err));
+    return WH_OK;
+}
+
+static wh_code meter_create(meter *m, size_t ctx, wh_err *err)
+{
     m->ctx = ctx;
-    m->tiles = (l->model->config.vocab + WH_HEAD_TILE - 1) / WH_HEAD_TILE;
-    size_t n_blocks = (ctx + WH_KV_BLOCK - 1) / WH_KV_BLOCK;
-    m->blocks = wh_mem_alloc(n_blocks, sizeof *m->blocks);
+    m->n_positions = ctx - 1 - ctx / 2;
     m->window = wh_mem_alloc(ctx, sizeof *m->window);
-    m->parts = wh_mem_alloc(ROWS * m->tiles, sizeof *m->parts);
-    if (!m->blocks || !m->window || !m->parts) return wh_err_set(err, WH_ERR_NOMEM, "no memory for windows of %zu tokens", ctx);
-    for (size_t i = 0; i < n_blocks; i++) m->blocks[i] = (uint32_t)i;
-    WH_TRY(wh_kv_create(&m->kv, &l->model->config, n_blocks, err));
-    return wh_forward_create(&m->forward, l->model, l->par, ROWS, ctx, err);
+    m->positions = wh_mem_alloc(m->n_positions, sizeof *m->positions);
+    if (!m->window || !m->positions) return wh_err_set(err, WH_ERR_NOMEM, "no memory for windows of %zu tokens", ctx);
+    for (size_t i = 0; i < m->n_positions; i++) m->positions[i] = ctx / 2 + i;
+    return WH_OK;
 }
 
 static void meter_free(meter *m)
 {
-    wh_forward_free(m->forward);
-    wh_kv_free(&m->kv);
-    free(m->parts);
     free(m->window);
-    free(m->blocks);
+    free(m->positions);
 }
 
 static double perplexity(const meter *m) { return exp(m->sum / (double)m->count); }
@@ -143,7 +90,7 @@ static wh_code measure(meter *m, const wh_loaded *l, const wh_tok_ids *ids, cons
         if (wh_interrupt_asked()) return wh_err_set(err, WH_ERR_CANCELLED, "interrupted after %zu of %zu windows", w, n);
         for (size_t i = 0; i < ctx; i++) m->window[i] = ids->data[w * ctx + i];
         if (bos) m->window[0] = wh_tok_bos(l->tok);
-        measure_window(m);
+        WH_TRY(measure_window(m, l->engine, err));
         char left[24];
         double seconds = wh_clock_now() - began, done = (double)(w + 1);
         wh_out_progress("%zu of %zu windows  perplexity %.4f  %.0f tokens/s  %s left", w + 1, n, perplexity(m),
@@ -163,21 +110,23 @@ static wh_code measure(meter *m, const wh_loaded *l, const wh_tok_ids *ids, cons
 
 static wh_code run(const options *o, const wh_load_opts *machine, const char *file, wh_err *err)
 {
+    enum { CHUNK = 512 };
+    size_t ctx = (size_t)o->ctx;
     wh_loaded l = {0};
     wh_buf text = {0};
     wh_tok_ids ids = {0};
-    meter *m = wh_mem_zalloc(1, sizeof *m);
-    wh_code code = m ? wh_file_read(&text, file, (size_t)1 << 30, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory");
+    meter m = {0};
+    wh_code code = wh_file_read(&text, file, (size_t)1 << 30, err);
     if (code == WH_OK) code = wh_load_model(&l, machine, err);
-    if (code == WH_OK && (size_t)o->ctx > l.model->config.context)
-        code = wh_err_set(err, WH_ERR_ARG, "--ctx %lld is more than the model's context of %zu", (long long)o->ctx, l.model->config.context);
+    if (code == WH_OK && ctx > l.model->config.context)
+        code = wh_err_set(err, WH_ERR_ARG, "--ctx %zu is more than the model's context of %zu", ctx, l.model->config.context);
     if (code == WH_OK) code = wh_tok_encode(l.tok, &ids, wh_buf_str(&text), text.len, WH_TOK_BOS, err);
-    if (code == WH_OK && ids.len < 2 * (size_t)o->ctx)
-        code = wh_err_set(err, WH_ERR_ARG, "%s has %zu tokens; two windows of %lld are the least", file, ids.len, (long long)o->ctx);
-    if (code == WH_OK) code = meter_create(m, &l, (size_t)o->ctx, err);
-    if (code == WH_OK) code = measure(m, &l, &ids, o, err);
-    if (m) meter_free(m);
-    free(m);
+    if (code == WH_OK && ids.len < 2 * ctx)
+        code = wh_err_set(err, WH_ERR_ARG, "%s has %zu tokens; two windows of %zu are the least", file, ids.len, ctx);
+    if (code == WH_OK) code = meter_create(&m, ctx, err);
+    if (code == WH_OK) code = wh_load_engine(&l, machine, ctx, 1, CHUNK, err);
+    if (code == WH_OK) code = measure(&m, &l, &ids, o, err);
+    meter_free(&m);
     wh_tok_ids_free(&ids);
     wh_buf_free(&text);
     wh_load_free(&l);

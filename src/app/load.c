@@ -4,6 +4,7 @@
 #include "app/out.h"
 #include "text/tok_gguf.h"
 
+#include <ctype.h>
 #include <string.h>
 
 const wh_opt wh_load_options[WH_LOAD_OPTIONS] = {
@@ -67,8 +68,30 @@ wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
     return load_chat(l, err);
 }
 
+wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err)
+{
+    size_t most = l->model->config.context;
+    const wh_engine_opts opts = {.memory = o->memory, .max_rows = rows, .chunk = chunk, .context = tokens < most ? tokens : most};
+    return wh_engine_create(&l->engine, l->model, l->tok, l->par, &opts, err);
+}
+
+wh_code wh_load_prompt(const wh_loaded *l, wh_tok_ids *ids, const char *problem, size_t n, wh_err *err)
+{
+    while (n && isspace((unsigned char)problem[n - 1])) n--;
+    while (n && isspace((unsigned char)*problem)) problem++, n--;
+    if (n == 0) return wh_err_set(err, WH_ERR_ARG, "the problem is empty");
+    if (!l->chat)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s has no chat format that Whet knows; `whet run --raw` can still use it",
+                          wh_buf_str(&l->name));
+    WH_TRY(wh_chat_encode_problem(l->chat, ids, (wh_tok_str){problem, n}, (wh_tok_str){"", 0}, err));
+    if (ids->len >= l->model->config.context)
+        return wh_err_set(err, WH_ERR_BUDGET, "the problem has %zu tokens; the model's context is %zu", ids->len, l->model->config.context);
+    return WH_OK;
+}
+
 void wh_load_free(wh_loaded *l)
 {
+    wh_engine_free(l->engine);
     wh_chat_free(l->chat);
     wh_tok_free(l->tok);
     wh_model_free(l->model);

@@ -23,10 +23,11 @@ enum { WH_LOAD_OPTIONS = 4 };
 typedef struct wh_loaded {
     wh_buf    path; /* of the model file */
     wh_buf    name; /* as people know it: of the MANIFEST, or the file's */
-    wh_par   *par;
-    wh_model *model;
-    wh_tok   *tok;
-    wh_chat  *chat; /* NULL: the file has no format that Whet knows */
+    wh_par    *par;
+    wh_model  *model;
+    wh_tok    *tok;
+    wh_chat   *chat;   /* NULL: the file has no format that Whet knows */
+    wh_engine *engine; /* wh_load_engine */
 } wh_loaded; /* starts as {0} */
 
 /* A model for text alone: the tokenizer of a file, which may hold no tensors. */
@@ -34,6 +35,14 @@ wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err);
 /* Everything but an engine. Half of it is freed by wh_load_free when it fails. */
 wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err);
 void    wh_load_free(wh_loaded *l);
+
+/* An engine for sequences of `tokens` tokens (the model's own limit, if that is less), `rows` of them
+ * together, prompts in pieces of `chunk` (0: the engine's defaults), within --memory. */
+wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err);
+
+/* The prompt of a problem in the model's chat format. WH_ERR_ARG: there is nothing in it;
+ * WH_ERR_UNSUPPORTED: the model has no chat format. */
+wh_code wh_load_prompt(const wh_loaded *l, wh_tok_ids *ids, const char *problem, size_t n, wh_err *err);
 
 /* The name for a model reference: see wh_loaded. */
 wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_err *err);
