@@ -316,13 +316,18 @@ static int32_t bracket(parser *p)
     return x;
 }
 
+/* { ... }; of { x | x > 3 } and { x : x > 3 } what is behind the bar. */
 static int32_t set(parser *p)
 {
     p->i++;
     if (is(p, WH_TOK_SETCLOSE)) return leaf(p, WH_N_SET);
+    const wh_tok *bar = peek(p) + 1;
+    bool builder = is(p, WH_TOK_SYM) && bar->kind == WH_TOK_OP && (bar->arg == '|' || bar->arg == ':') && bar[1].kind != WH_TOK_NUM;
+    if (builder) p->i += 2;
     int32_t x = parse_list(p);
     if (x < 0 || !is(p, WH_TOK_SETCLOSE)) return -1;
     p->i++;
+    if (builder) return x;
     if (p->e->nodes[x].kind == WH_N_LIST) p->e->nodes[x].kind = WH_N_SET;
     else x = unary(p, WH_N_SET, x);
     return x;

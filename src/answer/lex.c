@@ -31,7 +31,7 @@ static const char *const short_words[] = {
     "day", "USD", "deg", "rad", "for", "all", "so", "as", "by", "we", "he", "it", "on", "if", "his", "her",
     "boy", "men", "man", "gal", "qt", "pt", "cup", "box", "pie", "egg", "cow", "dog", "cat",
     "car", "bus", "pen", "hat", "has", "had", "was", "one", "two", "six", "ten", "dollar", "NO", "YES", "not", "DNE",
-    "kWh", "bag", "pcs", "EUR", "Rs", "mi", "nm", "Hz", "amu", "mol", "pm", "am", "out", "be", "can", "sum", "she",
+    "kWh", "bag", "pcs", "EUR", "Rs", "mi", "nm", "Hz", "amu", "mol", "pm", "am", "PM", "AM", "out", "be", "can", "sum", "she",
 };
 
 static bool grow(void **p, size_t *cap, size_t n, size_t size)
@@ -182,18 +182,33 @@ static void read_number(reader *r)
     }
 }
 
+static bool is_function(const struct command *c)
+{
+    return c && (c->kind == WH_TOK_FN || c->kind == WH_TOK_LOG);
+}
+
+/* "I think", "a square": the letter just read is English, not a variable. */
+static bool is_pronoun(const reader *r, char c)
+{
+    size_t i = r->i + 1, n = letters(r, i < r->n ? i : r->n);
+    return strchr("IaA", c) && i < r->n && r->s[i - 1] == ' ' && n >= 2 && !starts(r, i, "and ") && !starts(r, i, "or ");
+}
+
 static void read_word(reader *r, size_t n)
 {
-    const char           *s = r->s + r->i;
+    const char *s = r->s + r->i;
+    bool        text = r->i < r->text_end;
+    if (n > 2 && !text && is_function(find_command(s, n - 1))) n--; /* sinx */
     const struct command *c = find_command(s, n);
-    bool                  text = r->i < r->text_end;
     r->i += n;
-    if (n == 1 && !text) {
+    if (n == 1 && !text && is_pronoun(r, *s)) {
+        emit(r, WH_TOK_WORD, 0, s, 1);
+    } else if (n == 1 && !text) {
         emit(r, *s == 'e' ? WH_TOK_E : *s == 'i' ? WH_TOK_I : WH_TOK_SYM, 0, s, 1);
     } else if (is_short_word(s, n)) {
         emit(r, WH_TOK_WORD, 0, s, n);
-    } else if (n > 1 && c && (c->kind == WH_TOK_FN || c->kind == WH_TOK_LOG || c->kind == WH_TOK_PI || c->kind == WH_TOK_INF ||
-                     c->kind == WH_TOK_SQRT || c->kind == WH_TOK_AND || c->kind == WH_TOK_OR)) {
+    } else if (n > 1 && c && (is_function(c) || c->kind == WH_TOK_PI || c->kind == WH_TOK_INF || c->kind == WH_TOK_SQRT ||
+                              c->kind == WH_TOK_AND || c->kind == WH_TOK_OR)) {
         emit(r, c->kind, c->arg, s, n);
     } else if (text || n > 3) {
         emit(r, WH_TOK_WORD, 0, s, n);

@@ -135,6 +135,7 @@ static bool is_name(const wh_expr *e, int32_t x) /* x, f(x), P(A), or a product 
     if (n->kind == WH_N_SYM) return true;
     if (n->kind != WH_N_MUL) return false;
     const wh_node *f = at(e, n->first), *arg = at(e, f->next);
+    if (f->kind == WH_N_POW) f = at(e, f->first); /* f^{-1}(x) */
     if (f->kind == WH_N_SYM && arg->next < 0 && arg->paren) return true;
     bool capital = false;
     for (int32_t c = n->first; c >= 0; c = at(e, c)->next) {
@@ -356,19 +357,17 @@ static bool relation_key(wh_buf *out, const wh_expr *e, int32_t x)
     return true;
 }
 
-/* "x = 1, y = 2": different names on the left make it the tuple of the values in the order of the names. */
+/* "x = 1, y = 2": different letters on the left make it the tuple of the values in the order of the letters; false
+ * when they are not (x = 1, x = 2; x_1 = 1, x_2 = 2: the values are a list). */
 static bool assignments_key(wh_buf *out, const wh_expr *e, int32_t x)
 {
     int32_t names[8], n = 0;
     for (int32_t c = at(e, x)->first; c >= 0; c = at(e, c)->next) {
-        const wh_node *r = at(e, c);
-        int32_t        lhs = r->first;
-        if (n == 8 || r->kind != WH_N_REL || at(e, lhs)->kind != WH_N_SYM || wh_normalize_meaning(e, c) == c) return false;
+        const wh_node *r = at(e, c), *lhs = r->first < 0 ? r : at(e, r->first);
+        if (n == 8 || r->kind != WH_N_REL || lhs->kind != WH_N_SYM || wh_normalize_meaning(e, c) == c) return false;
         int32_t k = n++;
-        for (; k > 0; k--) { /* insertion by the first letter of the name, then the subscript */
-            const wh_node *p = at(e, at(e, names[k - 1])->first), *q = at(e, lhs);
-            int            order = e->chars[q->at] - e->chars[p->at];
-            if (!order && q->sub_len && p->sub_len) order = e->chars[q->sub_at] - e->chars[p->sub_at];
+        for (; k > 0; k--) {
+            int order = e->chars[lhs->at] - e->chars[at(e, at(e, names[k - 1])->first)->at];
             if (!order) return false;
             if (order > 0) break;
             names[k] = names[k - 1];
