@@ -1,6 +1,7 @@
 # Whet. `make help` lists what it can do.
 #
-#   VARIANT=release|asan|ubsan|fuzz   what is built (default release), under build/<variant>/
+#   VARIANT=release|asan|ubsan|fuzz   what is built (default release), under build/<variant>/;
+#                                     any other name: a release build in a folder of its own
 #   ARCH=aarch64                      cross build, under build/aarch64-<variant>/; tests run under qemu-user
 #   CC=clang                          another compiler
 #   WERROR=1                          warnings are errors (CI)
@@ -149,6 +150,46 @@ check-asan: ## the unit tests under AddressSanitizer and UBSan
 	$(MAKE) VARIANT=asan unit
 check-ubsan: ## the unit tests under UBSan alone
 	$(MAKE) VARIANT=ubsan unit
+
+# ---- fuzzing: libFuzzer over every tests/fuzz/fuzz_*.c, from its corpus -------------------------------
+T ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_C))
+SECS ?= 60
+.PHONY: fuzz fuzz-run
+fuzz: ## fuzz the readers of untrusted input: T="gguf tok" SECS=60 (all, a minute each)
+	@sh tools/deps.sh --fuzz
+	$(MAKE) VARIANT=fuzz fuzz-run T="$(T)" SECS=$(SECS)
+fuzz-run: $(T:%=$(B)/fuzz_%)
+	sh tests/fuzz/run.sh $(B) $(SECS) $(T)
+
+# ---- static analysis ---------------------------------------------------------------------------------
+LINT_C := $(LIB_C) $(ISA_C) $(APP_C)
+.PHONY: lint
+lint: ## cppcheck and clang-tidy over the sources
+	@sh tools/deps.sh --lint
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppressions-list=tools/cppcheck.txt \
+	  --enable=warning,performance,portability -Isrc -DWH_VERSION='"0"' -DWH_ISA=c -j$$(nproc) $(LINT_C)
+	printf '%s\n' $(LINT_C) | xargs -P$$(nproc) -n4 clang-tidy --quiet -- $(CPPFLAGS) -DWH_ISA=c -std=c11 -fopenmp
+
+# ---- first contact, benchmarks, installation ---------------------------------------------------------
+.PHONY: demo bench
+demo: $(B)/whet ## fetch the default model and solve a problem by eight samples and a vote
+	$(B)/whet pull
+	$(B)/whet solve --n 8 --seed 1 "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many clips did Natalia sell altogether in April and May?"
+bench: $(B)/whet $(BENCH) ## time the kernels and the engine on this machine
+	$(foreach b,$(BENCH),$(b) &&) $(B)/whet bench
+
+.PHONY: install uninstall
+install: all ## install the command, the libraries, the header and whet.pc under PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 755 $(B)/whet $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 src/whet.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(B)/libwhet.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(B)/libwhet.so $(DESTDIR)$(PREFIX)/lib/libwhet.so.$(VERSION)
+	ln -sf libwhet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libwhet.so.0
+	ln -sf libwhet.so.0 $(DESTDIR)$(PREFIX)/lib/libwhet.so
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@DEPS@|$(DEPS)|' tools/whet.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/whet.pc
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/whet $(DESTDIR)$(PREFIX)/include/whet.h $(DESTDIR)$(PREFIX)/lib/libwhet.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/whet.pc
 
 .PHONY: clean help
 clean: ## remove everything that was built
