@@ -44,7 +44,7 @@ typedef struct cursor {
 
 /* ---- taking bytes ----------------------------------------------------------------------------------- */
 
-static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory for the tables of the file"); }
+static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory for the file's tables"); }
 
 static wh_code take(cursor *c, const unsigned char **out, uint64_t n, wh_err *err)
 {
@@ -289,7 +289,7 @@ static wh_code place_tensors(const cursor *c, wh_gguf *g, size_t first, uint64_t
         wh_gguf_tensor *t = &g->slots[i].tensor;
         uint64_t offset = g->slots[i].offset;
         if (offset % alignment != 0)
-            return wh_err_set(err, WH_ERR_FORMAT, "the data of tensor '%.80s' is at offset %llu, no multiple of %llu",
+            return wh_err_set(err, WH_ERR_FORMAT, "tensor '%.80s' is at offset %llu, which is no multiple of %llu",
                               t->name, (unsigned long long)offset, (unsigned long long)alignment);
         if (start > c->size || offset > c->size - start || t->bytes > c->size - start - offset)
             return wh_err_set(err, WH_ERR_FORMAT,
@@ -440,7 +440,7 @@ static wh_code open_single(wh_gguf *g, const char *path, wh_err *err)
     const wh_gguf_key *k = find_key(&g->parts[0], "split.count");
     if (k && (!wh_gguf_key_u64(k, &count) || count > 1))
         return wh_err_set(err, WH_ERR_FORMAT,
-                          "%s: key 'split.count' says it is a part, but its name does not end like -00001-of-00002.gguf",
+                          "%s: key 'split.count' says it is a part, but its name is not like x-00001-of-00002.gguf",
                           path);
     return WH_OK;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct wh_gguf_writer {
@@ -181,6 +182,9 @@ static wh_code pad(wh_gguf_writer *w, size_t n, wh_err *err)
 
 wh_code wh_gguf_write_begin(wh_gguf_writer *w, wh_err *err)
 {
+    struct stat st;
+    if (stat(w->path, &st) == 0 && !S_ISREG(st.st_mode)) /* a rename would replace a device or a pipe */
+        return wh_err_set(err, WH_ERR_IO, "%s exists and is not a regular file", w->path);
     w->f = fopen(w->tmp, "wbe");
     if (!w->f) return wh_err_errno(err, "cannot create %s", w->tmp);
     wh_buf head = {0};

@@ -242,25 +242,6 @@ static void survives_every_changed_byte(void **state)
     wh_buf_free(&b);
 }
 
-static void survives_lack_of_memory(void **state)
-{
-    (void)state;
-    wh_buf b = {0};
-    wh_gguf *g;
-    wh_err err;
-    assemble(&b, valid);
-    long k = 0;
-    for (wh_code code = WH_ERR_NOMEM; code != WH_OK; k++) {
-        wh_mem_fail_after(k);
-        code = wh_gguf_open_memory(&g, b.data, b.len, &err);
-        wh_mem_fail_after(-1);
-        assert_true(code == WH_OK || code == WH_ERR_NOMEM);
-        wh_gguf_close(g);
-    }
-    assert_in_range(k, 5, 1000);
-    wh_buf_free(&b);
-}
-
 /* ---- values ----------------------------------------------------------------------------------------- */
 
 static void assert_printed(const wh_gguf *g, const char *key, const char *want)
@@ -411,6 +392,9 @@ static void opens_files(void **state)
     assert_non_null(strstr(err.msg, "none.gguf"));
     assert_null(g);
     assert_int_equal(wh_gguf_open(&g, folder, &err), WH_ERR_IO);
+    char *brief = strdup("?"); /* shorter than the ending of a part's name */
+    assert_int_equal(wh_gguf_open(&g, brief, &err), WH_ERR_IO);
+    free(brief);
     write_words("a.gguf", "rhello,~0aworld");
     assert_int_equal(wh_gguf_open(&g, in_folder("a.gguf"), &err), WH_ERR_FORMAT);
     assert_non_null(strstr(err.msg, "a.gguf: not a GGUF file"));
@@ -419,7 +403,8 @@ static void opens_files(void **state)
     unlink(in_folder("a.gguf"));
 }
 
-#define SPLIT(no, count, tensors) "ssplit.no u2 b" #no " b0 ssplit.count u2 b" #count " b0 ssplit.tensors.count u5 u" #tensors " "
+#define SPLIT(no, count, tensors)                                                                            \
+    "ssplit.no u2 b" #no " b0 ssplit.count u2 b" #count " b0 ssplit.tensors.count u5 u" #tensors " "
 
 static void expect_split(const char *name, wh_code code, const char *sentence)
 {
@@ -604,6 +589,61 @@ static void writer_refuses_nonsense(void **state)
     assert_int_equal(wh_gguf_write_begin(w, &err), WH_ERR_IO);
     assert_non_null(strstr(err.msg, "none/w.gguf"));
     wh_gguf_write_abort(w);
+
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+    w = start_writer("pipe", 32);
+    assert_int_equal(wh_gguf_write_begin(w, &err), WH_ERR_IO);
+    assert_non_null(strstr(err.msg, "pipe exists and is not a regular file"));
+    wh_gguf_write_abort(w);
+    unlink(in_folder("pipe"));
+}
+
+static wh_code write_small(wh_err *err)
+{
+    static const float row[8];
+    wh_gguf_writer *w;
+    WH_TRY(wh_gguf_write_create(&w, in_folder("small.gguf"), 64, err));
+    wh_code code = wh_gguf_write_str(w, "s", "some text", err);
+    if (code == WH_OK) code = wh_gguf_write_str_array(w, "a", &(wh_gguf_str){"x", 1}, 1, err);
+    if (code == WH_OK) code = wh_gguf_write_tensor(w, "t", WH_TYPE_F32, 1, (uint64_t[]){8}, err);
+    if (code == WH_OK) code = wh_gguf_write_begin(w, err);
+    if (code == WH_OK) code = wh_gguf_write_data(w, row, sizeof row, err);
+    if (code == WH_OK) return wh_gguf_write_finish(w, err);
+    wh_gguf_write_abort(w);
+    return code;
+}
+
+static wh_code open_split_small(wh_err *err)
+{
+    wh_gguf *g;
+    wh_code code = wh_gguf_open(&g, in_folder("m-00001-of-00001.gguf"), err);
+    wh_gguf_close(g);
+    return code;
+}
+
+/* Fail the first allocation, then the second, ... until none fails. */
+static void walk_lack_of_memory(wh_code (*work)(wh_err *err))
+{
+    long k = 0;
+    for (wh_code code = WH_ERR_NOMEM; code != WH_OK; k++) {
+        wh_err err = {0};
+        wh_mem_fail_after(k);
+        code = work(&err);
+        wh_mem_fail_after(-1);
+        if (code != WH_OK && code != WH_ERR_NOMEM) fail_msg("allocation %ld: %s", k, err.msg);
+        assert_int_equal(err.code, code);
+    }
+    assert_in_range(k, 5, 1000);
+}
+
+static void survives_lack_of_memory(void **state)
+{
+    (void)state;
+    write_words("m-00001-of-00001.gguf", "G u3 q1 q5 " ARCH SPLIT(0, 1, 1) "sa u9 u8 q1 sx " ROW("a", 0) "p32 z32");
+    walk_lack_of_memory(open_split_small);
+    unlink(in_folder("m-00001-of-00001.gguf"));
+    walk_lack_of_memory(write_small);
+    unlink(in_folder("small.gguf"));
 }
 
 static int write_seeds(const char *to)
@@ -630,7 +670,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(refuses_every_broken_file),
         cmocka_unit_test(refuses_every_cut),
         cmocka_unit_test(survives_every_changed_byte),
-        cmocka_unit_test(survives_lack_of_memory),
         cmocka_unit_test(getters),
         cmocka_unit_test(large_u32_items_are_no_i32),
         cmocka_unit_test(opens_files),
@@ -638,6 +677,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(writes_what_is_read),
         cmocka_unit_test(writer_keeps_the_old_file),
         cmocka_unit_test(writer_refuses_nonsense),
+        cmocka_unit_test(survives_lack_of_memory),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

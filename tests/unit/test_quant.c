@@ -220,7 +220,8 @@ static void parts_make_the_weights(void **state)
 /* ---- rounding --------------------------------------------------------------------------------------- */
 
 /* Largest distance from a weight to the grid, in units of the block's largest magnitude: half a step, or a whole
- * one where the end of the range opposite to the extreme is cut off, plus the rounding of d and m to f16. */
+ * one where the end of the range opposite to the extreme is cut off, plus the rounding of d and m to f16 (both
+ * large enough to be normal there). */
 static double bound(wh_type t)
 {
     const double f16 = 1.0 / 2048;
@@ -246,7 +247,7 @@ static void round_trips_within_the_bound(void **state)
         if (!wh_quant_can_quantize((wh_type)t)) continue;
         for (uint64_t round = 0; round < 20; round++) {
             for (size_t i = 0; i < N; i++)
-                x[i] = (float)((wh_rng_uniform(3, round, i) - 0.5) * exp2((double)(i / 32 % 16) - 4)); /* d is a normal f16 */
+                x[i] = (float)((wh_rng_uniform(3, round, i) - 0.5) * exp2((double)(i / 32 % 16) - 4));
             wh_quant_quantize_row((wh_type)t, raw, x, N);
             wh_quant_dequantize_row((wh_type)t, y, raw, N);
             for (size_t b = 0; b < N; b += 32) {
