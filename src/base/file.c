@@ -93,6 +93,11 @@ wh_code wh_file_write(const char *path, const void *data, size_t n, wh_err *err)
     wh_buf_printf(&tmp, "%s.tmp%ld", path, (long)getpid());
     if (!wh_buf_ok(&tmp)) return wh_err_set(err, WH_ERR_NOMEM, "no memory to write %s", path);
     wh_code code = WH_OK;
+    struct stat st; /* renaming onto a device or a pipe would replace it */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        wh_buf_free(&tmp);
+        return wh_err_set(err, WH_ERR_IO, "%s exists and is not a regular file", path);
+    }
     int fd = open(tmp.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         code = wh_err_errno(err, "cannot create %s", tmp.data);

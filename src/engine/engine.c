@@ -83,7 +83,7 @@ static wh_code size_cache(size_t *blocks, const wh_engine *e, size_t memory, siz
 
 static wh_code create_parts(wh_engine *e, size_t memory, wh_err *err)
 {
-    size_t rows = e->max_rows, blocks;
+    size_t rows = e->max_rows, blocks = 0;
     WH_TRY(wh_forward_create(&e->forward, e->model, e->par, rows, e->context, err));
     WH_TRY(wh_sampler_create(&e->sampler, e->forward, e->model, rows, wh_par_threads(e->par), err));
     e->stats.scratch_bytes = wh_forward_bytes(e->forward) + wh_sampler_bytes(e->sampler);

@@ -112,9 +112,8 @@ wh_code wh_config_read(wh_config *c, const wh_gguf *g, wh_err *err)
         c->heads * c->head_dim % 32 != 0)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "widths %zu, %zu and head size %zu are not multiples of 32", c->d,
                           c->ffn, c->head_dim);
-    size_t value_dim;
+    size_t value_dim = 0, rope_dim = 0;
     WH_TRY(get_size(&value_dim, g, a, "attention.value_length", 1024, c->head_dim, err));
-    size_t rope_dim;
     WH_TRY(get_size(&rope_dim, g, a, "rope.dimension_count", 1024, c->head_dim, err));
     if (value_dim != c->head_dim || rope_dim != c->head_dim)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "heads with %zu key, %zu value and %zu rotated dimensions are not "

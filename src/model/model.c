@@ -14,23 +14,23 @@ typedef struct load {
     wh_err   *err;
 } load;
 
-/* A tensor that must exist with this shape; rows == 0: a vector of `cols`. */
-static wh_code find(const wh_gguf_tensor **out, const load *l, const char *name, size_t rows, size_t cols)
+/* A tensor that must exist with this shape; rows == 1: a vector of `cols`. NULL: WH_ERR_FORMAT, the sentence
+ * is written. */
+static const wh_gguf_tensor *find(const load *l, const char *name, size_t rows, size_t cols)
 {
     const wh_gguf_tensor *t = wh_gguf_find_tensor(l->m->gguf, name);
-    if (!t) return wh_err_set(l->err, WH_ERR_FORMAT, "tensor '%s' is missing", name);
-    size_t want_rows = rows ? rows : 1;
-    if (t->dims[0] != cols || t->dims[1] != want_rows || t->dims[2] != 1 || t->dims[3] != 1)
-        return wh_err_set(l->err, WH_ERR_FORMAT, "tensor '%s' has shape [%llu, %llu]: expected [%zu, %zu]", name,
-                          (unsigned long long)t->dims[0], (unsigned long long)t->dims[1], cols, want_rows);
-    *out = t;
-    return WH_OK;
+    if (t && t->dims[0] == cols && t->dims[1] == rows && t->dims[2] == 1 && t->dims[3] == 1) return t;
+    if (!t) wh_err_set(l->err, WH_ERR_FORMAT, "tensor '%s' is missing", name);
+    else
+        wh_err_set(l->err, WH_ERR_FORMAT, "tensor '%s' has shape [%llu, %llu]: expected [%zu, %zu]", name,
+                   (unsigned long long)t->dims[0], (unsigned long long)t->dims[1], cols, rows);
+    return NULL;
 }
 
 static wh_code load_vector(float **out, const load *l, const char *name, size_t n)
 {
-    const wh_gguf_tensor *t;
-    WH_TRY(find(&t, l, name, 0, n));
+    const wh_gguf_tensor *t = find(l, name, 1, n);
+    if (!t) return WH_ERR_FORMAT;
     *out = wh_mem_alloc_aligned(n, sizeof **out);
     if (!*out) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for tensor '%s'", name);
     wh_quant_dequantize_row(t->type, *out, t->data, n);
@@ -39,8 +39,8 @@ static wh_code load_vector(float **out, const load *l, const char *name, size_t 
 
 static wh_code load_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols, unsigned *ways)
 {
-    const wh_gguf_tensor *t;
-    WH_TRY(find(&t, l, name, rows, cols));
+    const wh_gguf_tensor *t = find(l, name, rows, cols);
+    if (!t) return WH_ERR_FORMAT;
     wh_code code = wh_mat_pack(out, t->type, t->data, rows, cols, l->par, l->err);
     if (code != WH_OK) return wh_err_wrap(l->err, "tensor '%s'", name);
     *ways |= wh_mat_way(*out);
@@ -66,8 +66,8 @@ static wh_code load_qkv_bias(float **out, const load *l, size_t layer)
     size_t at = 0;
     for (int i = 0; i < 3; i++) {
         char buf[64];
-        const wh_gguf_tensor *t;
-        WH_TRY(find(&t, l, layer_name(buf, layer, names[i]), 0, sizes[i]));
+        const wh_gguf_tensor *t = find(l, layer_name(buf, layer, names[i]), 1, sizes[i]);
+        if (!t) return WH_ERR_FORMAT;
         wh_quant_dequantize_row(t->type, *out + at, t->data, sizes[i]);
         at += sizes[i];
     }
@@ -107,7 +107,8 @@ static wh_code load_all(const load *l)
     wh_model *m = l->m;
     WH_TRY(wh_config_read(&m->config, m->gguf, l->err));
     const wh_config *c = &m->config;
-    WH_TRY(find(&m->embedding, l, "token_embd.weight", c->vocab, c->d));
+    m->embedding = find(l, "token_embd.weight", c->vocab, c->d);
+    if (!m->embedding) return WH_ERR_FORMAT;
     m->layers = wh_mem_zalloc(c->layers, sizeof *m->layers);
     if (!m->layers) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for %zu layers", c->layers);
     for (size_t i = 0; i < c->layers; i++) WH_TRY(load_layer(&m->layers[i], l, i));

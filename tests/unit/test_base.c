@@ -183,6 +183,7 @@ static void files(void **state)
     assert_string_equal(b.data, "hello");
     assert_int_equal(wh_file_read(&b, path, 4, &err), WH_ERR_ARG);
     assert_int_equal(wh_file_map(&m, dir, &err), WH_ERR_IO);
+    assert_int_equal(wh_file_write(dir, "x", 1, &err), WH_ERR_IO);
     assert_int_equal(wh_file_map(&m, "/nonexistent/x", &err), WH_ERR_IO);
     assert_non_null(strstr(err.msg, "/nonexistent/x"));
     wh_buf_free(&b);
