@@ -30,7 +30,7 @@ bool wh_chat_contains(wh_tok_str text, const char *what)
 static bool fits(const wh_chat_family *f, const wh_tok *tok, wh_tok_str template_)
 {
     if (!template_.s) return wh_tok_find(tok, f->marker, strlen(f->marker)) >= 0;
-    return wh_chat_contains(template_, f->marker) && !(f->not &&wh_chat_contains(template_, f->not));
+    return wh_chat_contains(template_, f->marker) && !(f->unless && wh_chat_contains(template_, f->unless));
 }
 
 wh_code wh_chat_create(wh_chat **out, const wh_tok *tok, const char *template_, size_t n, wh_err *err)
@@ -42,7 +42,8 @@ wh_code wh_chat_create(wh_chat **out, const wh_tok *tok, const char *template_, 
         if (fits(families[i], tok, source)) family = families[i];
     if (!family)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s is of no chat format that Whet knows",
-                          template_ ? "tokenizer.chat_template" : "there is no tokenizer.chat_template, and the vocabulary");
+                          template_ ? "tokenizer.chat_template"
+                                    : "there is no tokenizer.chat_template, and the vocabulary");
     wh_chat *chat = wh_mem_zalloc(1, sizeof *chat);
     if (!chat) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a chat format");
     chat->family = family;
@@ -135,7 +136,8 @@ void wh_chat_text_free(wh_chat_text *text)
     *text = (wh_chat_text){0};
 }
 
-wh_code wh_chat_render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *messages, size_t n, bool open, wh_err *err)
+wh_code wh_chat_render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *messages, size_t n, bool open,
+                       wh_err *err)
 {
     wh_buf_clear(&out->text);
     out->n_markers = 0;
@@ -174,7 +176,8 @@ wh_chat_solve wh_chat_solve_prompt(const wh_chat *chat)
     return chat->family->solve;
 }
 
-wh_code wh_chat_encode_problem(const wh_chat *chat, wh_tok_ids *ids, wh_tok_str problem, wh_tok_str so_far, wh_err *err)
+wh_code wh_chat_encode_problem(const wh_chat *chat, wh_tok_ids *ids, wh_tok_str problem, wh_tok_str so_far,
+                               wh_err *err)
 {
     wh_chat_solve solve = chat->family->solve;
     wh_buf        user = {0};

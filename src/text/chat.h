@@ -51,7 +51,8 @@ void wh_chat_text_free(wh_chat_text *text);
  *   removed). Otherwise a new turn is opened; an empty last message does the same.
  *
  * WH_ERR_ARG: a sequence of roles that the format cannot express. */
-wh_code wh_chat_render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *messages, size_t n, bool open, wh_err *err);
+wh_code wh_chat_render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *messages, size_t n, bool open,
+                       wh_err *err);
 
 /* Append the ids of a rendered conversation to ids: markers by name, all else as plain text. BOS is among
  * the markers where the format has it. */
@@ -67,6 +68,7 @@ typedef struct wh_chat_solve {
 wh_chat_solve wh_chat_solve_prompt(const wh_chat *chat);
 
 /* All of it: the solving prompt, the problem, and the solution so far (perhaps empty), to be continued. */
-wh_code wh_chat_encode_problem(const wh_chat *chat, wh_tok_ids *ids, wh_tok_str problem, wh_tok_str so_far, wh_err *err);
+wh_code wh_chat_encode_problem(const wh_chat *chat, wh_tok_ids *ids, wh_tok_str problem, wh_tok_str so_far,
+                               wh_err *err);
 
 #endif

@@ -65,7 +65,8 @@ static void close_turn(wh_chat_text *out)
     wh_chat_put(out, "\n");
 }
 
-static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open, wh_err *err)
+static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open,
+                      wh_err *err)
 {
     (void)err;
     if (chat->default_system && (n == 0 || m[0].role != WH_CHAT_SYSTEM)) {

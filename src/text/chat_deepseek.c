@@ -39,7 +39,8 @@ static wh_tok_str without_thoughts(wh_tok_str text)
     return text;
 }
 
-static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open, wh_err *err)
+static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open,
+                      wh_err *err)
 {
     (void)err;
     wh_chat_put_token(out, chat, wh_tok_bos(chat->tok));

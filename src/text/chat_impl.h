@@ -6,12 +6,13 @@
 
 typedef struct wh_chat_family {
     const char *name;
-    /* The token that only this format has; a template with it is of this format unless it also has not. */
-    const char *marker, *not;
+    /* The token that only this format has; a template with it is of this format, unless it has the other too. */
+    const char *marker, *unless;
     /* Read the variant off the template (NULL: none); may be NULL. */
     wh_code (*setup)(wh_chat *chat, wh_tok_str template_, wh_err *err);
     /* Write the conversation. Running out of memory shows in out->text and is checked by the caller. */
-    wh_code (*render)(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *messages, size_t n, bool open, wh_err *err);
+    wh_code (*render)(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *messages, size_t n, bool open,
+                      wh_err *err);
     wh_chat_solve solve;
 } wh_chat_family;
 

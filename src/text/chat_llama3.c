@@ -24,7 +24,8 @@ static void open_turn(wh_chat_text *out, const char *role)
     wh_chat_put(out, "\n\n");
 }
 
-static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open, wh_err *err)
+static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open,
+                      wh_err *err)
 {
     (void)err;
     size_t i = 0;

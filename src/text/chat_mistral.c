@@ -39,7 +39,8 @@ static void put_user(const wh_chat *chat, wh_chat_text *out, wh_tok_str system, 
     }
 }
 
-static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open, wh_err *err)
+static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg *m, size_t n, bool open,
+                      wh_err *err)
 {
     wh_tok_str system = {NULL, 0};
     size_t     first = n && m[0].role == WH_CHAT_SYSTEM, last_user = first;
@@ -47,7 +48,8 @@ static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg 
     for (size_t i = first; i < n; i++) {
         wh_chat_role due = (i - first) % 2 ? WH_CHAT_ASSISTANT : WH_CHAT_USER;
         if (m[i].role != due)
-            return wh_err_set(err, WH_ERR_ARG, "message %zu is the %s's, but Mistral's chat format wants the %s's there", i + 1,
+            return wh_err_set(err, WH_ERR_ARG,
+                              "message %zu is the %s's, but Mistral's chat format wants the %s's there", i + 1,
                               wh_chat_role_names[m[i].role], wh_chat_role_names[due]);
         if (due == WH_CHAT_USER) last_user = i;
     }
@@ -72,7 +74,7 @@ static wh_code render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg 
 const wh_chat_family wh_chat_mistral = {
     .name = "mistral",
     .marker = "[INST]",
-    .not = "<<SYS>>", /* Llama 2: the same marker, another place for the system message */
+    .unless = "<<SYS>>", /* Llama 2: the same marker, another place for the system message */
     .setup = setup,
     .render = render,
     .solve = {.system = WH_CHAT_BOXED, .suffix = ""},

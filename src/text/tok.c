@@ -55,7 +55,8 @@ int32_t wh_tok_find(const wh_tok *t, const char *spelling, size_t n)
 
 void wh_tok_vocab_init(wh_tok_vocab *v)
 {
-    *v = (wh_tok_vocab){.bos = -1, .eos = -1, .eot = -1, .unk = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
+    *v = (wh_tok_vocab){
+        .bos = -1, .eos = -1, .eot = -1, .unk = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
 }
 
 static wh_code load_spellings(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
@@ -68,20 +69,23 @@ static wh_code load_spellings(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
     t->text = wh_mem_alloc(total + 1, 1);
     t->spell_at = wh_mem_alloc(t->n + 1, sizeof *t->spell_at);
     t->table = wh_mem_zalloc(slots, sizeof *t->table);
-    if (!t->text || !t->spell_at || !t->table) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a vocabulary of %zu tokens", t->n);
+    if (!t->text || !t->spell_at || !t->table)
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory for a vocabulary of %zu tokens", t->n);
     t->table_mask = slots - 1;
     t->spell_at[0] = 0;
     for (size_t i = 0; i < t->n; i++) {
         wh_tok_str s = v->tokens[i];
-        if (s.n && memchr(s.s, 0, s.n)) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens[%zu] contains a NUL byte", i);
-        if (wh_utf8_span(s.s, s.n) != s.n) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens[%zu] is not valid UTF-8", i);
+        if (s.n && memchr(s.s, 0, s.n))
+            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens[%zu] contains a NUL byte", i);
+        if (wh_utf8_span(s.s, s.n) != s.n)
+            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens[%zu] is not valid UTF-8", i);
         if (s.n) memcpy(t->text + t->spell_at[i], s.s, s.n);
         t->spell_at[i + 1] = t->spell_at[i] + (uint32_t)s.n;
         if (!s.n) continue; /* some files pad with empty tokens: they have an id and nothing else */
         size_t slot = table_slot(t, s.s, s.n);
         if (t->table[slot])
-            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens[%zu] repeats token %u ('%.*s')", i, t->table[slot] - 1,
-                              (int)(s.n < 60 ? s.n : 60), s.s);
+            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens[%zu] repeats token %u ('%.*s')", i,
+                              t->table[slot] - 1, (int)(s.n < 60 ? s.n : 60), s.s);
         t->table[slot] = (uint32_t)i + 1;
     }
     return WH_OK;
@@ -102,13 +106,16 @@ static bool looks_like_control(wh_tok_str s)
 static wh_code load_types(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
 {
     if (v->types && v->n_types != t->n)
-        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.token_type has %zu entries, tokenizer.ggml.tokens %zu", v->n_types, t->n);
+        return wh_err_set(err, WH_ERR_FORMAT,
+                          "tokenizer.ggml.token_type has %zu entries, tokenizer.ggml.tokens %zu", v->n_types,
+                          t->n);
     t->type = wh_mem_alloc(t->n, 1);
     if (!t->type) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu token types", t->n);
     for (size_t i = 0; i < t->n; i++) {
         int32_t type = v->types ? v->types[i] : WH_TOK_NORMAL;
         if (type < 0 || type > WH_TOK_BYTE)
-            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.token_type[%zu] is %d; it must be 0 to 6", i, type);
+            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.token_type[%zu] is %d; it must be 0 to 6", i,
+                              type);
         if (type == 0) type = WH_TOK_UNUSED; /* "undefined" in the file: never made from text */
         if (type == WH_TOK_USER_DEFINED && looks_like_control(wh_tok_spelling_of(t, i))) type = WH_TOK_CONTROL;
         t->type[i] = (uint8_t)type;
@@ -146,7 +153,8 @@ static wh_code load_pieces(wh_tok *t, wh_err *err)
 {
     t->bytes = wh_mem_alloc((size_t)t->spell_at[t->n] + 1, 1);
     t->piece_at = wh_mem_alloc(t->n + 1, sizeof *t->piece_at);
-    if (!t->bytes || !t->piece_at) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a vocabulary of %zu tokens", t->n);
+    if (!t->bytes || !t->piece_at)
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory for a vocabulary of %zu tokens", t->n);
     t->piece_at[0] = 0;
     for (size_t i = 0; i < t->n; i++)
         t->piece_at[i + 1] = t->piece_at[i] + (uint32_t)make_piece(t, i, t->bytes + t->piece_at[i]);
@@ -156,7 +164,8 @@ static wh_code load_pieces(wh_tok *t, wh_err *err)
 static wh_code load_id(int32_t *out, const wh_tok *t, int64_t id, const char *key, wh_err *err)
 {
     if (id >= (int64_t)t->n)
-        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.%s is %lld, but there are only %zu tokens", key, (long long)id, t->n);
+        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.%s is %lld, but there are only %zu tokens", key,
+                          (long long)id, t->n);
     *out = id < 0 ? -1 : (int32_t)id;
     return WH_OK;
 }
@@ -184,7 +193,8 @@ static wh_code load_ends(wh_tok *t, int32_t eot, wh_err *err)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int32_t id = wh_tok_find(t, names[i], strlen(names[i]));
         /* Qwen has an ordinary token "</s>", which text merges into: that one ends nothing. */
-        if (id < 0 || (t->type[id] == WH_TOK_NORMAL && !looks_like_control(wh_tok_spelling_of(t, (size_t)id)))) continue;
+        if (id < 0 || (t->type[id] == WH_TOK_NORMAL && !looks_like_control(wh_tok_spelling_of(t, (size_t)id))))
+            continue;
         t->type[id] = WH_TOK_CONTROL;
         WH_TRY(add_end(t, id, err));
     }
@@ -194,15 +204,16 @@ static wh_code load_ends(wh_tok *t, int32_t eot, wh_err *err)
 static int compare_spelling(const void *a, const void *b, void *ctx)
 {
     const wh_tok *t = ctx;
-    wh_tok_str    x = wh_tok_spelling_of(t, (size_t)*(const int32_t *)a);
-    wh_tok_str    y = wh_tok_spelling_of(t, (size_t)*(const int32_t *)b);
+    wh_tok_str    x = wh_tok_spelling_of(t, (size_t) * (const int32_t *)a);
+    wh_tok_str    y = wh_tok_spelling_of(t, (size_t) * (const int32_t *)b);
     int           c = memcmp(x.s, y.s, x.n < y.n ? x.n : y.n);
     return c ? c : (x.n > y.n) - (x.n < y.n);
 }
 
 static bool is_marked(const wh_tok *t, size_t id)
 {
-    return (t->type[id] == WH_TOK_CONTROL || t->type[id] == WH_TOK_UNKNOWN || t->type[id] == WH_TOK_USER_DEFINED) &&
+    return (t->type[id] == WH_TOK_CONTROL || t->type[id] == WH_TOK_UNKNOWN ||
+            t->type[id] == WH_TOK_USER_DEFINED) &&
            wh_tok_spelling_of(t, id).n;
 }
 
@@ -228,10 +239,13 @@ static wh_code load(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
     } else if (!strcmp(v->model, "llama")) {
         t->kind = WH_TOK_SPM;
     } else {
-        return wh_err_set(err, WH_ERR_UNSUPPORTED, "tokenizer.ggml.model is '%.60s'; Whet knows 'gpt2' and 'llama'", v->model);
+        return wh_err_set(err, WH_ERR_UNSUPPORTED,
+                          "tokenizer.ggml.model is '%.60s'; Whet knows 'gpt2' and 'llama'", v->model);
     }
-    if (!v->tokens || !v->n_tokens) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens is missing or empty");
-    if (v->n_tokens > INT32_MAX / 4) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens has %zu entries", v->n_tokens);
+    if (!v->tokens || !v->n_tokens)
+        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens is missing or empty");
+    if (v->n_tokens > INT32_MAX / 4)
+        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens has %zu entries", v->n_tokens);
     t->n = v->n_tokens;
     WH_TRY(load_spellings(t, v, err));
     WH_TRY(load_types(t, v, err));
@@ -249,8 +263,12 @@ static wh_code load(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
     WH_TRY(t->kind == WH_TOK_BPE ? wh_bpe_init(t, v, err) : wh_spm_init(t, v, err));
     if (v->add_bos >= 0) t->add_bos = v->add_bos > 0;
     t->add_eos = v->add_eos > 0;
-    if (t->add_bos && t->bos < 0) return wh_err_set(err, WH_ERR_FORMAT, "a BOS token is to be added, but tokenizer.ggml.bos_token_id is missing");
-    if (t->add_eos && t->eos < 0) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.add_eos_token is set, but tokenizer.ggml.eos_token_id is missing");
+    if (t->add_bos && t->bos < 0)
+        return wh_err_set(err, WH_ERR_FORMAT,
+                          "a BOS token is to be added, but tokenizer.ggml.bos_token_id is missing");
+    if (t->add_eos && t->eos < 0)
+        return wh_err_set(err, WH_ERR_FORMAT,
+                          "tokenizer.ggml.add_eos_token is set, but tokenizer.ggml.eos_token_id is missing");
     return WH_OK;
 }
 

@@ -57,7 +57,7 @@ typedef struct wh_tok_vocab {
     size_t            n_scores;
     const wh_tok_str *merges; /* "left right"; required for "gpt2" */
     size_t            n_merges;
-    int64_t           bos, eos, eot, unk;                  /* ids; -1: absent */
+    int64_t           bos, eos, eot, unk;                 /* ids; -1: absent */
     int               add_bos, add_eos, add_space_prefix; /* 0, 1; -1: absent */
 } wh_tok_vocab;
 

@@ -70,7 +70,8 @@ static wh_code compile(pcre2_code **out, const char *pattern, wh_err *err)
     int        code;
     PCRE2_SIZE at;
     *out = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
-    if (!*out) return wh_err_set(err, WH_ERR_NOMEM, "cannot compile the pre-tokenizer pattern (PCRE2 error %d)", code);
+    if (!*out)
+        return wh_err_set(err, WH_ERR_NOMEM, "cannot compile the pre-tokenizer pattern (PCRE2 error %d)", code);
     /* Where there is no JIT this fails and pcre2_match interprets: same matches, slower. */
     pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE);
     return WH_OK;
@@ -80,7 +81,8 @@ static size_t pair_slot(const wh_bpe *b, int32_t left, int32_t right)
 {
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
     size_t   i = (size_t)(h >> 32) & b->pair_mask;
-    while (b->pairs[i].left >= 0 && (b->pairs[i].left != left || b->pairs[i].right != right)) i = (i + 1) & b->pair_mask;
+    while (b->pairs[i].left >= 0 && (b->pairs[i].left != left || b->pairs[i].right != right))
+        i = (i + 1) & b->pair_mask;
     return i;
 }
 
@@ -89,7 +91,8 @@ static wh_code load_merge(wh_tok *t, wh_tok_str m, size_t rank, wh_err *err)
 {
     const char *space = m.n > 2 ? memchr(m.s + 1, ' ', m.n - 2) : NULL;
     if (!space || memchr(space + 1, ' ', m.n - (size_t)(space + 1 - m.s)))
-        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges[%zu] is not two tokens with a space between", rank);
+        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges[%zu] is not two tokens with a space between",
+                          rank);
     size_t  n_left = (size_t)(space - m.s), n_right = m.n - n_left - 1;
     int32_t left = wh_tok_find(t, m.s, n_left), right = wh_tok_find(t, space + 1, n_right);
     char   *whole = wh_mem_alloc(m.n, 1);
@@ -99,7 +102,8 @@ static wh_code load_merge(wh_tok *t, wh_tok_str m, size_t rank, wh_err *err)
     int32_t merged = wh_tok_find(t, whole, n_left + n_right);
     free(whole);
     if (left < 0 || right < 0 || merged < 0)
-        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges[%zu] ('%.*s') names a token that is not in tokenizer.ggml.tokens",
+        return wh_err_set(err, WH_ERR_FORMAT,
+                          "tokenizer.ggml.merges[%zu] ('%.*s') names a token that is not in tokenizer.ggml.tokens",
                           rank, (int)(m.n < 60 ? m.n : 60), m.s);
     if (t->type[left] == WH_TOK_CONTROL || t->type[right] == WH_TOK_CONTROL || t->type[merged] == WH_TOK_CONTROL)
         return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges[%zu] ('%.*s') makes a control token", rank,
@@ -112,11 +116,15 @@ static wh_code load_merge(wh_tok *t, wh_tok_str m, size_t rank, wh_err *err)
 wh_code wh_bpe_init(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
 {
     wh_bpe *b = &t->bpe;
-    if (!v->pre) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.pre is missing: how the text is cut into words is unknown");
+    if (!v->pre)
+        return wh_err_set(err, WH_ERR_FORMAT,
+                          "tokenizer.ggml.pre is missing: how the text is cut into words is unknown");
     const struct pre *pre = NULL;
     for (size_t i = 0; i < sizeof pres / sizeof pres[0]; i++)
         if (!strcmp(pres[i].name, v->pre)) pre = &pres[i];
-    if (!pre) return wh_err_set(err, WH_ERR_UNSUPPORTED, "tokenizer.ggml.pre is '%.60s', which Whet does not know", v->pre);
+    if (!pre)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "tokenizer.ggml.pre is '%.60s', which Whet does not know",
+                          v->pre);
     b->ignore_merges = pre->ignore_merges;
     if (v->add_bos < 0) t->add_bos = pre->add_bos;
     for (int i = 0; i < 2; i++)
@@ -126,11 +134,13 @@ wh_code wh_bpe_init(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
         char letter[2];
         b->byte_id[c] = wh_tok_find(t, letter, wh_bpe_letter(letter, (unsigned char)c));
         if (b->byte_id[c] >= 0 && t->type[b->byte_id[c]] == WH_TOK_CONTROL)
-            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.token_type[%d] makes the byte 0x%02X a control token",
-                              b->byte_id[c], c);
+            return wh_err_set(err, WH_ERR_FORMAT,
+                              "tokenizer.ggml.token_type[%d] makes the byte 0x%02X a control token", b->byte_id[c],
+                              c);
     }
     if (!v->merges) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges is missing");
-    if (v->n_merges > INT32_MAX) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges has too many entries");
+    if (v->n_merges > INT32_MAX)
+        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.merges has too many entries");
     size_t slots = 64;
     while (slots / 4 * 3 < v->n_merges) slots *= 2;
     b->pairs = wh_mem_alloc(slots, sizeof *b->pairs);
@@ -176,7 +186,8 @@ static wh_code whole_word(job *j, int32_t *id, const char *s, size_t n)
         char letter[2];
         wh_buf_put(&j->spelled, letter, wh_bpe_letter(letter, (unsigned char)s[i]));
     }
-    if (!wh_buf_ok(&j->spelled)) return wh_err_set(j->err, WH_ERR_NOMEM, "no memory to spell a word of %zu bytes", n);
+    if (!wh_buf_ok(&j->spelled))
+        return wh_err_set(j->err, WH_ERR_NOMEM, "no memory to spell a word of %zu bytes", n);
     *id = wh_tok_find(j->t, j->spelled.data, j->spelled.len);
     if (*id >= 0 && j->t->type[*id] != WH_TOK_NORMAL) *id = -1;
     return WH_OK;
@@ -197,7 +208,8 @@ static wh_code encode_word(job *j, const char *s, size_t n)
     }
     if (!j->merge.n_sym) return WH_OK;
     WH_TRY(wh_merge_run(&j->merge, find_pair, b, j->err));
-    for (int32_t i = 0; i >= 0; i = j->merge.sym[i].next) WH_TRY(wh_tok_ids_push(j->ids, j->merge.sym[i].id, j->err));
+    for (int32_t i = 0; i >= 0; i = j->merge.sym[i].next)
+        WH_TRY(wh_tok_ids_push(j->ids, j->merge.sym[i].id, j->err));
     return WH_OK;
 }
 
@@ -208,10 +220,12 @@ static wh_code split(job *j, int stage, const char *s, size_t n)
     if (stage == 2 || !j->t->bpe.stage[stage]) return encode_word(j, s, n);
     size_t at = 0;
     while (at < n) {
-        int rc = pcre2_match(j->t->bpe.stage[stage], (PCRE2_SPTR)s, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, j->match,
-                             j->limits);
+        int rc = pcre2_match(j->t->bpe.stage[stage], (PCRE2_SPTR)s, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY,
+                             j->match, j->limits);
         if (rc == PCRE2_ERROR_NOMATCH) break;
-        if (rc < 0) return wh_err_set(j->err, WH_ERR_NOMEM, "cannot cut a text of %zu bytes into words (PCRE2 error %d)", n, rc);
+        if (rc < 0)
+            return wh_err_set(j->err, WH_ERR_NOMEM, "cannot cut a text of %zu bytes into words (PCRE2 error %d)",
+                              n, rc);
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(j->match);
         size_t            from = span[0], to = span[1];
         WH_TRY(split(j, stage + 1, s + at, from - at));
@@ -223,7 +237,11 @@ static wh_code split(job *j, int stage, const char *s, size_t n)
 
 wh_code wh_bpe_encode(const wh_tok *t, wh_tok_ids *ids, const char *text, size_t n, wh_err *err)
 {
-    job     j = {.t = t, .ids = ids, .err = err, .match = pcre2_match_data_create(1, NULL), .limits = pcre2_match_context_create(NULL)};
+    job     j = {.t = t,
+                 .ids = ids,
+                 .err = err,
+                 .match = pcre2_match_data_create(1, NULL),
+                 .limits = pcre2_match_context_create(NULL)};
     wh_code code = WH_OK;
     if (!j.match || !j.limits) {
         code = wh_err_set(err, WH_ERR_NOMEM, "no memory for the pre-tokenizer");

@@ -21,7 +21,8 @@ static wh_code read_text(const wh_gguf *g, const char *key, char **own, const ch
     return *own ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for %s", key);
 }
 
-static wh_code read_strings(const wh_gguf *g, const char *key, wh_tok_str **own, const wh_tok_str **out, size_t *n, wh_err *err)
+static wh_code read_strings(const wh_gguf *g, const char *key, wh_tok_str **own, const wh_tok_str **out, size_t *n,
+                            wh_err *err)
 {
     const wh_gguf_key *array;
     if (!wh_gguf_has(g, key)) return WH_OK;

@@ -32,11 +32,13 @@ wh_code wh_spm_init(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
     if (v->add_bos < 0) t->add_bos = true;
     if (!v->scores) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.scores is missing");
     if (v->n_scores != t->n)
-        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.scores has %zu entries, tokenizer.ggml.tokens %zu", v->n_scores, t->n);
+        return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.scores has %zu entries, tokenizer.ggml.tokens %zu",
+                          v->n_scores, t->n);
     p->score = wh_mem_alloc(t->n, sizeof *p->score);
     if (!p->score) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", t->n);
     for (size_t i = 0; i < t->n; i++) {
-        if (!isfinite(v->scores[i])) return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.scores[%zu] is not a number", i);
+        if (!isfinite(v->scores[i]))
+            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.scores[%zu] is not a number", i);
         p->score[i] = v->scores[i];
         size_t len = wh_tok_spelling_of(t, i).n;
         if ((t->type[i] == WH_TOK_NORMAL || t->type[i] == WH_TOK_UNUSED) && len > p->longest) p->longest = len;
@@ -47,7 +49,8 @@ wh_code wh_spm_init(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
         int32_t id = wh_tok_find(t, name, 6);
         if (id < 0 || t->type[id] != WH_TOK_BYTE) id = t->unk;
         if (id < 0)
-            return wh_err_set(err, WH_ERR_FORMAT, "tokenizer.ggml.tokens has neither the byte token %s nor an unknown token", name);
+            return wh_err_set(err, WH_ERR_FORMAT,
+                              "tokenizer.ggml.tokens has neither the byte token %s nor an unknown token", name);
         p->byte_id[c] = id;
     }
     return WH_OK;
@@ -80,7 +83,8 @@ static bool find_join(const void *ctx, wh_merge_cand *out, const wh_merge *m, in
     return true;
 }
 
-static wh_code emit(const wh_tok *t, wh_tok_ids *ids, const wh_merge_sym *sym, const char *s, size_t n, wh_err *err)
+static wh_code emit(const wh_tok *t, wh_tok_ids *ids, const wh_merge_sym *sym, const char *s, size_t n,
+                    wh_err *err)
 {
     if (sym->id >= 0) return wh_tok_ids_push(ids, sym->id, err);
     for (size_t i = 0; i < n; i++) {
@@ -121,7 +125,8 @@ wh_code wh_spm_encode(const wh_tok *t, wh_tok_ids *ids, const char *text, size_t
     wh_merge m = {0};
     wh_code  code = WH_OK;
     if (!wh_buf_ok(&marked)) code = wh_err_set(err, WH_ERR_NOMEM, "no memory to tokenize %zu bytes", n);
-    if (code == WH_OK && marked.len >= INT32_MAX) code = wh_err_set(err, WH_ERR_ARG, "a text of %zu bytes is too long to tokenize", n);
+    if (code == WH_OK && marked.len >= INT32_MAX)
+        code = wh_err_set(err, WH_ERR_ARG, "a text of %zu bytes is too long to tokenize", n);
     if (code == WH_OK && marked.len) code = encode_marked(t, ids, &m, marked.data, marked.len, err);
     wh_merge_free(&m);
     wh_buf_free(&marked);

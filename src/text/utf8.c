@@ -4,8 +4,8 @@
 wh_utf8_state wh_utf8_next(size_t *len, const char *s, size_t n)
 {
     const unsigned char *u = (const unsigned char *)s;
-    unsigned char lo = 0x80, hi = 0xBF;
-    size_t need;
+    unsigned char        lo = 0x80, hi = 0xBF;
+    size_t               need;
     *len = 1;
     if (u[0] < 0x80) return WH_UTF8_OK;
     if (u[0] >= 0xC2 && u[0] <= 0xDF) {
@@ -40,7 +40,7 @@ size_t wh_utf8_span(const char *s, size_t n)
 uint32_t wh_utf8_code(const char *s, size_t len)
 {
     static const unsigned char lead[5] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    uint32_t code = (unsigned char)s[0] & lead[len];
+    uint32_t                   code = (unsigned char)s[0] & lead[len];
     for (size_t i = 1; i < len; i++) code = code << 6 | ((unsigned char)s[i] & 0x3F);
     return code;
 }

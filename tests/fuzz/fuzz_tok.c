@@ -6,12 +6,12 @@
  */
 #include "../unit/tok_vocab.h"
 
-
 enum { VOCABS = 7, LINES = 256 };
 
 static wh_tok *vocab_at(size_t i)
 {
-    static const char *const names[VOCABS] = {"qwen2", "deepseek-r1-qwen", "smollm", "gpt-2", "llama-bpe", "spm", "spm3"};
+    static const char *const names[VOCABS] = {"qwen2", "deepseek-r1-qwen", "smollm", "gpt-2", "llama-bpe", "spm",
+                                              "spm3"};
     static wh_tok           *toks[VOCABS];
     if (!toks[i]) toks[i] = golden_tok(names[i]);
     return toks[i];

@@ -81,8 +81,18 @@ static inline void vocab_spm(vocab *x)
         snprintf(x->names[c], 8, "<0x%02X>", (unsigned char)c);
         vocab_add(x, x->names[c], WH_TOK_BYTE, 0);
     }
-    static const char *const pieces[] = {"\xE2\x96\x81", "a", "b", "ab", ("\xE2\x96\x81" "a"), "<", "s", ">", "<s"};
-    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) vocab_add(x, pieces[i], WH_TOK_NORMAL, -(float)i);
+    static const char *const pieces[] = {"\xE2\x96\x81",
+                                         "a",
+                                         "b",
+                                         "ab",
+                                         ("\xE2\x96\x81"
+                                          "a"),
+                                         "<",
+                                         "s",
+                                         ">",
+                                         "<s"};
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
+        vocab_add(x, pieces[i], WH_TOK_NORMAL, -(float)i);
 }
 
 /* The ids of a text, as "1 2 3"; a static buffer. */
