@@ -1,7 +1,5 @@
 #include "app/interrupt.h"
 
-#include <signal.h>
-
 static volatile sig_atomic_t asked;
 
 static void on_signal(int sig)
@@ -21,3 +19,5 @@ void wh_interrupt_catch(void)
 }
 
 bool wh_interrupt_asked(void) { return asked; }
+
+const volatile sig_atomic_t *wh_interrupt_flag(void) { return &asked; }

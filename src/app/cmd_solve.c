@@ -1,0 +1,235 @@
+/* whet solve: one problem, searched; the answer and the tally of the vote. */
+#include "app/cmd.h"
+#include "app/interrupt.h"
+#include "app/json.h"
+#include "app/load.h"
+#include "app/out.h"
+#include "app/search_opts.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "search/backend_engine.h"
+#include "search/driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct options {
+    bool    json;
+    int64_t seed, batch;
+} options;
+
+static const wh_opt option_table[] = {
+    WH_OPT_INT(options, batch, "batch", "B", "64", 1, 4096, "samples that are computed together, at most"),
+    WH_OPT_FLAG(options, json, "json", "everything as one JSON object"),
+    WH_OPT_INT(options, seed, "seed", "K", "0", 0, 9e18, "another seed draws other samples"),
+};
+
+/* The search as it is seen: the first sample is shown as it is written, then a line of votes. */
+typedef struct view {
+    const options          *o;
+    const wh_search_choice *choice;
+    const wh_loaded        *l;
+    double                  began, shown;
+    size_t                  finished;  /* samples */
+    bool                    streaming; /* dim text stands on the terminal, the line may be open */
+    size_t                  tokens;    /* of finished samples */
+    wh_code                 code;      /* of what happened in a callback */
+    wh_err                 *err;
+    int                     status;
+} view;
+
+/* ---- on the way ------------------------------------------------------------------------------------------------ */
+
+/* The node and all above it are the first samples of theirs. */
+static bool is_first(const wh_tree *t, uint32_t node)
+{
+    for (; node; node = t->nodes[node].parent)
+        if (t->nodes[node].index != 0) return false;
+    return true;
+}
+
+static void show_text(view *v, const wh_event *e)
+{
+    if (!wh_out_terminal() || v->o->json || !is_first(e->tree, e->node)) return;
+    wh_out_note("\033[2m%.*s\033[0m", (int)e->text_len, e->text);
+    v->streaming = true;
+}
+
+/* "7 of 16 samples  42 x5, 40 x2  123 tokens/s" */
+static void show_tally(view *v, const wh_event *e)
+{
+    if (!wh_out_terminal() || v->choice->n_samples < 2) return;
+    if (v->streaming && is_first(e->tree, e->sample->node)) {
+        wh_out_note("\n");
+        v->streaming = false;
+    }
+    if (!v->streaming)
+        wh_out_progress("%zu of %zu samples  last answer: %.40s  %.0f tokens/s", v->finished, v->choice->n_samples,
+                        *e->sample->answer ? e->sample->answer : "none", (double)v->tokens / (wh_clock_now() - v->began));
+}
+
+/* ---- the result -------------------------------------------------------------------------------------------------- */
+
+static json_t *sample_json(const wh_sample *s)
+{
+    json_t *o = json_object(), *scores = s->scores ? json_array() : json_null();
+    for (size_t i = 0; s->scores && i < s->n_scores; i++) json_array_append_new(scores, json_real(s->scores[i]));
+    json_object_set_new(o, "index", json_integer((json_int_t)s->index));
+    json_object_set_new(o, "text", wh_json_text(s->text, s->text_len));
+    json_object_set_new(o, "answer", *s->answer ? wh_json_text(s->answer, strlen(s->answer)) : json_null());
+    json_object_set_new(o, "tokens", json_integer((json_int_t)s->tokens));
+    json_object_set_new(o, "stop", json_string(wh_end_name(s->end)));
+    json_object_set_new(o, "scores", scores);
+    return o;
+}
+
+static void print_json(const view *v, const wh_result *r, const wh_tally *tally, size_t n)
+{
+    json_t *samples = json_array(), *votes = json_array();
+    for (size_t i = 0; i < r->n_samples; i++) json_array_append_new(samples, sample_json(&r->samples[i]));
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(votes, json_pack("{s:o, s:I, s:f}", "answer", wh_json_text(tally[i].answer, strlen(tally[i].answer)),
+                                               "count", (json_int_t)tally[i].count, "weight", tally[i].weight));
+    json_int_t policy = (json_int_t)wh_ledger_total(&r->policy), prm = (json_int_t)wh_ledger_total(&r->prm);
+    json_t *flops = json_pack("{s:I, s:I, s:I, s:I}", "policy", policy, "prm", prm, "total", policy + prm, "paper_2nd",
+                              (json_int_t)wh_ledger_paper(&r->policy, wh_engine_cost(v->l->engine)));
+    json_t *o = json_object();
+    json_object_set_new(o, "answer", n ? wh_json_text(tally[0].answer, strlen(tally[0].answer)) : json_null());
+    json_object_set_new(o, "samples", samples);
+    json_object_set_new(o, "votes", votes);
+    json_object_set_new(o, "flops", flops);
+    json_object_set_new(o, "tokens", json_integer((json_int_t)r->policy.decode_tokens));
+    json_object_set_new(o, "seconds", json_real(r->seconds));
+    json_object_set_new(o, "strategy", json_string(v->choice->strategy->name));
+    json_object_set_new(o, "n", json_integer((json_int_t)v->choice->n_samples));
+    json_object_set_new(o, "seed", json_integer(v->o->seed));
+    json_object_set_new(o, "policy", json_string(wh_buf_str(&v->l->name)));
+    json_object_set_new(o, "prm", json_null());
+    wh_out_json(o);
+}
+
+static void print_text(const view *v, const wh_result *r, const wh_tally *tally, size_t n)
+{
+    if (n) wh_out_printf("%s\n", tally[0].answer);
+    if (v->choice->n_samples > 1) {
+        size_t silent = r->n_samples;
+        wh_out_puts("\nvotes  answer\n");
+        for (size_t i = 0; i < n; i++) {
+            wh_out_printf("%5zu  %s\n", tally[i].count, tally[i].answer);
+            silent -= tally[i].count;
+        }
+        if (silent) wh_out_printf("%5zu  (no answer)\n", silent);
+    }
+    wh_out_printf("\n%zu sample%s, %llu tokens in %.1f s (%.1f tokens/s)\n", r->n_samples, r->n_samples == 1 ? "" : "s",
+                  (unsigned long long)r->policy.decode_tokens, r->seconds, (double)r->policy.decode_tokens / r->seconds);
+    wh_out_printf("%.3g TFLOP by the policy (%.3g by the paper's 2ND); %llu prompt tokens computed, %llu reused\n",
+                  (double)wh_ledger_total(&r->policy) / 1e12,
+                  (double)wh_ledger_paper(&r->policy, wh_engine_cost(v->l->engine)) / 1e12,
+                  (unsigned long long)r->policy.prefill_tokens, (unsigned long long)r->policy.reused_tokens);
+}
+
+static void finish(view *v, const wh_result *r)
+{
+    wh_out_progress("%s", "");
+    if (v->streaming) wh_out_note("\n");
+    wh_tally *tally;
+    size_t n;
+    const wh_vote_opts opts = {0};
+    v->code = wh_vote_count(&tally, &n, v->choice->vote, &opts, r->samples, r->n_samples, v->err);
+    if (v->code != WH_OK) return;
+    if (v->o->json) print_json(v, r, tally, n);
+    else if (r->n_samples) print_text(v, r, tally, n);
+    free(tally);
+    if (r->error.code != WH_OK) {
+        *v->err = r->error;
+        v->code = r->error.code;
+    } else if (r->cancelled) {
+        v->code = wh_err_set(v->err, WH_ERR_CANCELLED, "interrupted; this is what was found until then");
+    } else if (n == 0) {
+        wh_out_note("whet: no sample came to an answer\n");
+        v->status = WH_EXIT_NO;
+    }
+}
+
+static void on_event(void *user, const wh_event *e)
+{
+    view *v = user;
+    if (e->kind == WH_EVENT_TEXT) show_text(v, e);
+    if (e->kind == WH_EVENT_SAMPLE) {
+        v->finished++;
+        v->tokens += e->sample->tokens;
+        show_tally(v, e);
+    }
+    if (e->kind == WH_EVENT_DONE) finish(v, e->result);
+}
+
+/* ---- the search -------------------------------------------------------------------------------------------------- */
+
+static wh_code search(view *v, const wh_tok_ids *prompt, const char *question, wh_err *err)
+{
+    wh_backend backend;
+    wh_backend_engine(&backend, v->l->engine);
+    const wh_driver_opts opts = {.on_event = on_event, .user = v, .texts = wh_out_terminal(), .stop = wh_interrupt_flag()};
+    const wh_problem problem = {.question = question, .prompt = prompt->data, .n_prompt = prompt->len, .seed = (uint64_t)v->o->seed,
+                                .strategy = v->choice->strategy, .params = &v->choice->params, .grouping = WH_GROUP_MATH};
+    wh_driver *d;
+    WH_TRY(wh_driver_create(&d, &backend, &opts, err));
+    v->began = wh_clock_now();
+    v->err = err;
+    wh_code code = wh_driver_add(d, NULL, &problem, err);
+    for (bool idle = false; code == WH_OK && !idle;) code = wh_driver_step(d, &idle, err);
+    wh_driver_free(d);
+    return code == WH_OK ? v->code : code;
+}
+
+static int run(const options *o, const wh_search_choice *choice, const wh_load_opts *machine, const char *word)
+{
+    wh_err err;
+    wh_loaded l = {0};
+    wh_buf text = {0};
+    wh_tok_ids ids = {0};
+    view v = {.o = o, .choice = choice, .l = &l};
+    wh_code code = WH_OK;
+    if (strcmp(word, "-") == 0) code = wh_file_read(&text, "-", (size_t)1 << 26, &err);
+    else wh_buf_puts(&text, word);
+    if (code == WH_OK && !wh_buf_ok(&text)) code = wh_err_set(&err, WH_ERR_NOMEM, "no memory for the problem");
+    if (code == WH_OK && strspn(wh_buf_str(&text), " \t\r\n") == text.len) code = wh_err_set(&err, WH_ERR_ARG, "the problem is empty");
+    if (code == WH_OK) code = wh_load_model(&l, machine, &err);
+    if (code == WH_OK) code = wh_load_prompt(&l, &ids, wh_buf_str(&text), text.len, &err);
+    size_t rows = choice->n_samples < (size_t)o->batch ? choice->n_samples : (size_t)o->batch;
+    if (code == WH_OK) code = wh_load_engine(&l, machine, ids.len + choice->max_tokens, rows, 0, &err);
+    if (code == WH_OK) code = search(&v, &ids, wh_buf_str(&text), &err);
+    wh_tok_ids_free(&ids);
+    wh_buf_free(&text);
+    wh_load_free(&l);
+    wh_out_flush();
+    return code == WH_OK ? v.status : wh_out_error(&err);
+}
+
+int wh_cmd_solve(int argc, char **argv)
+{
+    options o = {0};
+    wh_load_opts machine = {0};
+    wh_search_opts search_opts;
+    wh_search_choice choice;
+    wh_err err;
+    size_t n;
+    int status;
+    if (wh_search_opts_init(&search_opts, "best_of_n", &err) != WH_OK) {
+        wh_search_opts_free(&search_opts);
+        return wh_out_error(&err);
+    }
+    const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL},
+                                   WH_SEARCH_GROUP(&search_opts), WH_LOAD_GROUP(&machine)};
+    static const char about[] =
+        "Solve a problem (`-`: read it from standard input): sample many solutions, vote on their answers.\n"
+        "The first line of the output is the answer; exit status 1 when no sample came to one.";
+    const wh_opt_spec spec = {"solve", "[options] \"problem\"", about, groups, 3, 1, 1, false};
+    if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
+        wh_interrupt_catch();
+        if (wh_search_opts_choose(&choice, &search_opts, &err) != WH_OK) status = wh_out_error(&err);
+        else status = run(&o, &choice, &machine, argv[0]);
+    }
+    wh_search_opts_free(&search_opts);
+    return status;
+}

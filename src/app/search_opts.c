@@ -1,0 +1,160 @@
+#include "app/search_opts.h"
+
+#include "app/suggest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char majority[] = "majority";
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const wh_opt *)a)->name, ((const wh_opt *)b)->name);
+}
+
+/* Strategies that need a PRM cannot be chosen as long as there is none to choose. */
+static bool usable(const wh_strategy *y) { return !y->needs_prm; }
+
+/* "how many answers to sample (best_of_n: 16)", or "... (default 1)" where all agree */
+static void describe(wh_buf *help, const char *name)
+{
+    const char *text = NULL;
+    wh_buf defaults = {0}, value = {0}, common = {0};
+    bool differ = false;
+    for (size_t s = 0; s < wh_strategy_count; s++) {
+        const wh_strategy *y = wh_strategy_table[s];
+        const wh_param *row = usable(y) ? wh_param_find(y->params, y->n_params, name) : NULL;
+        if (!row) continue;
+        wh_params p;
+        wh_param_defaults(&p, y->params, y->n_params);
+        wh_buf_clear(&value);
+        if (row->type == WH_PARAM_REAL) wh_buf_printf(&value, "%g", row->def);
+        else wh_param_print(&value, &p, row);
+        wh_buf_printf(&defaults, "%s%s: %s", defaults.len ? ", " : "", y->name, wh_buf_str(&value));
+        if (!text) {
+            text = row->help;
+            wh_buf_puts(&common, wh_buf_str(&value));
+        }
+        differ |= strcmp(wh_buf_str(&common), wh_buf_str(&value)) != 0;
+    }
+    if (differ) wh_buf_printf(help, "%s (%s)", text, wh_buf_str(&defaults));
+    else wh_buf_printf(help, "%s (default %s)", text, wh_buf_str(&common));
+    wh_buf_free(&defaults);
+    wh_buf_free(&value);
+    wh_buf_free(&common);
+}
+
+static bool is_known(const wh_search_opts *o, const char *name)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (strcmp(o->table[i].name, name) == 0) return true;
+    return false;
+}
+
+wh_code wh_search_opts_init(wh_search_opts *o, const char *default_strategy, wh_err *err)
+{
+    *o = (wh_search_opts){0};
+    wh_buf *help = &o->helps[0];
+    const wh_opt strategy = WH_OPT_STRING(wh_search_opts, name, "strategy", "S", NULL, NULL);
+    o->table[o->n++] = strategy;
+    o->table[0].init = default_strategy;
+    wh_buf_puts(help, "how to search:");
+    for (size_t s = 0; s < wh_strategy_count; s++) {
+        const wh_strategy *y = wh_strategy_table[s];
+        if (!usable(y)) continue;
+        wh_buf_printf(help, " %s (%s),", y->name, y->help);
+        for (size_t i = 0; i < y->n_params; i++) {
+            const wh_param *row = &y->params[i];
+            if (is_known(o, row->name)) continue;
+            if (o->n == WH_SEARCH_OPTS_MAX) return wh_err_set(err, WH_ERR_BUDGET, "too many parameters of strategies");
+            describe(&o->helps[o->n], row->name);
+            o->table[o->n] = (wh_opt){.name = row->name,
+                                      .type = WH_OPT_TYPE_STRING,
+                                      .at = offsetof(wh_search_opts, texts) + o->n * sizeof o->texts[0],
+                                      .value = row->type == WH_PARAM_INT ? "K" : "X",
+                                      .help = wh_buf_str(&o->helps[o->n])};
+            o->n++;
+        }
+    }
+    wh_buf_printf(help, " %s (best_of_n with that vote)", majority);
+    o->table[0].help = wh_buf_str(help);
+    for (size_t i = 0; i < o->n; i++)
+        if (!wh_buf_ok(&o->helps[i])) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the options");
+    qsort(o->table, o->n, sizeof o->table[0], by_name);
+    return WH_OK;
+}
+
+void wh_search_opts_free(wh_search_opts *o)
+{
+    for (size_t i = 0; i < WH_SEARCH_OPTS_MAX; i++) wh_buf_free(&o->helps[i]);
+}
+
+static wh_code find_strategy(const wh_strategy **out, const char *name, wh_err *err)
+{
+    *out = wh_strategy_find(strcmp(name, majority) == 0 ? "best_of_n" : name);
+    if (*out && !usable(*out))
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the strategy %s needs a process reward model, and there is none yet", name);
+    if (*out) return WH_OK;
+    const char *names[WH_SEARCH_OPTS_MAX];
+    size_t n = 0;
+    names[n++] = majority;
+    for (size_t i = 0; i < wh_strategy_count && n < WH_SEARCH_OPTS_MAX; i++)
+        if (usable(wh_strategy_table[i])) names[n++] = wh_strategy_table[i]->name;
+    const char *near = wh_suggest_name(name, names, n);
+    wh_buf all = {0};
+    for (size_t i = 0; i < n; i++) wh_buf_printf(&all, " %s", names[i]);
+    if (near) wh_err_set(err, WH_ERR_ARG, "unknown strategy '%.40s'; did you mean %s?", name, near);
+    else wh_err_set(err, WH_ERR_ARG, "unknown strategy '%.40s'; there are:%s", name, wh_buf_str(&all));
+    wh_buf_free(&all);
+    return WH_ERR_ARG;
+}
+
+/* The value of a parameter as a number, `otherwise` when the strategy does not have it. */
+static size_t whole(const wh_search_choice *c, const char *name, size_t otherwise)
+{
+    const wh_param *row = wh_param_find(c->strategy->params, c->strategy->n_params, name);
+    if (!row) return otherwise;
+    uint32_t v;
+    memcpy(&v, c->params.bytes + row->offset, sizeof v);
+    return v;
+}
+
+wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, wh_err *err)
+{
+    *out = (wh_search_choice){.vote = &wh_vote_majority};
+    WH_TRY(find_strategy(&out->strategy, o->name, err));
+    const wh_strategy *y = out->strategy;
+    wh_param_defaults(&out->params, y->params, y->n_params);
+    for (size_t i = 0; i < o->n; i++) {
+        const wh_opt *line = &o->table[i];
+        const char *text;
+        memcpy(&text, (const char *)o + line->at, sizeof text);
+        if (!text || strcmp(line->name, "strategy") == 0) continue;
+        if (!wh_param_find(y->params, y->n_params, line->name))
+            return wh_err_set(err, WH_ERR_ARG, "--%s is no parameter of the strategy %s", line->name, y->name);
+        WH_TRY(wh_param_set(&out->params, y->params, y->n_params, line->name, text, err));
+    }
+    out->n_samples = whole(out, "n", 1);
+    out->max_tokens = whole(out, "max-tokens", 2048);
+    return WH_OK;
+}
+
+json_t *wh_search_opts_json(const wh_search_choice *c)
+{
+    const wh_strategy *y = c->strategy;
+    json_t *o = json_object();
+    json_object_set_new(o, "strategy", json_string(y->name));
+    wh_buf text = {0};
+    for (size_t i = 0; i < y->n_params; i++) {
+        const wh_param *row = &y->params[i];
+        wh_buf_clear(&text);
+        wh_param_print(&text, &c->params, row);
+        const char *s = wh_buf_str(&text);
+        json_object_set_new(o, row->name, row->type == WH_PARAM_CHOICE ? json_string(s)
+                                          : row->type == WH_PARAM_INT  ? json_integer(strtoll(s, NULL, 10))
+                                                                       : json_real(strtod(s, NULL)));
+    }
+    json_object_set_new(o, "vote", json_string(c->vote->name));
+    wh_buf_free(&text);
+    return o;
+}
