@@ -24,9 +24,10 @@
  * Bound: 2 vpdpbusd (or other vector uops) per cycle; 9 to 14 uops for 8 vpdpbusd.
  */
 #include "wh_asm.h"
+#define W rsi /* body of the block */
+#include "unpack_zmm.h"
 
 /* Registers. Row i of a tile of 8 is at base + i · stride; rows 4-7 have bases of their own. */
-#define W    rsi /* body of the block */
 #define HEAD rdi /* scales of the group */
 #define X    rax
 #define X4   rbx
@@ -50,7 +51,6 @@
 #define COLUMN rsp + 24 /* y of this panel */
 #define FRAME  40
 
-#define AHEAD 4096 /* prefetch distance in bytes */
 #define S_BYTES 8192 /* scratch: S (128 rows of 16 int32), then acc */
 
 /* Invoke \op i, x, start, d for the first \rows rows of a tile. */
@@ -77,62 +77,6 @@
     .if \rows > 7
     \op 7, X4 + XS3, S4 + SS3, D4 + SS3
     .endif
-.endm
-
-/* ---- unpacking a group: zmm0-7, zmm31 = 0x0f bytes, zmm30 = the high bits' mask ---------------------- */
-
-.macro NIBBLES a, lo, hi
-    vmovdqa64 zmm20, [W + 64*\a]
-    vpandd  zmm\lo, zmm20, zmm31
-    vpsrlw  zmm20, zmm20, 4
-    vpandd  zmm\hi, zmm20, zmm31
-.endm
-
-/* zmm\q |= (plane zmm28 shifted left by \by) & zmm30 */
-.macro HIGH q, by
-    .if \by > 0
-    vpsllw  zmm20, zmm28, \by
-    vpternlogd zmm\q, zmm20, zmm30, 0xf8
-    .elseif \by < 0
-    vpsrlw  zmm20, zmm28, -(\by)
-    vpternlogd zmm\q, zmm20, zmm30, 0xf8
-    .else
-    vpternlogd zmm\q, zmm28, zmm30, 0xf8
-    .endif
-.endm
-
-.macro UNPACK bits
-    .if \bits == 8
-    .irp q, 0, 1, 2, 3, 4, 5, 6, 7
-    vmovdqa64 zmm\q, [W + 64*\q]
-    .endr
-    .else
-    NIBBLES 0, 0, 1
-    NIBBLES 1, 2, 3
-    NIBBLES 2, 4, 5
-    NIBBLES 3, 6, 7
-    .endif
-    .if \bits == 5
-    vmovdqa64 zmm28, [W + 256]
-    .irp q, 0, 1, 2, 3, 4, 5, 6, 7
-    HIGH \q, 4-\q
-    .endr
-    .elseif \bits == 6
-    vmovdqa64 zmm28, [W + 256]
-    .irp q, 0, 1, 2, 3
-    HIGH \q, 4-2*\q
-    .endr
-    vmovdqa64 zmm28, [W + 320]
-    .irp q, 4, 5, 6, 7
-    HIGH \q, 12-2*\q
-    .endr
-    .endif
-    .irp line, 0, 1, 2, 3, 4, 5, 6, 7
-    .if \line < \bits
-    prefetcht0 [W + 64*\line + AHEAD]
-    .endif
-    .endr
-    add     W, 64*\bits
 .endm
 
 /* ---- one tile: rows in zmm10-17, temporaries zmm20-27 ----------------------------------------------- */
@@ -393,14 +337,7 @@ FUNCTION wh_mm_\layout\()_avx512vnni
     mov     [PANELS], rax
     mov     rax, [rdi + MM_Y]
     mov     [COLUMN], rax
-    mov     eax, 0x0f0f0f0f
-    vpbroadcastd zmm31, eax
-    .if \bits == 5
-    mov     eax, 0x10101010
-    .else
-    mov     eax, 0x30303030
-    .endif
-    vpbroadcastd zmm30, eax
+    UNPACK_MASKS \bits
     mov     eax, 0xffff
     vpbroadcastd zmm29, eax
 
