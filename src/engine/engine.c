@@ -42,7 +42,7 @@ struct wh_engine {
     job            **order;    /* planned jobs in the order of their rows */
     job            **out_jobs; /* of each out row */
     size_t          *out_slots; /* which of the job's positions (scoring) */
-    wh_sample       *samples;
+    wh_pick        *picks;
     wh_engine_stats  stats;
 };
 
@@ -100,9 +100,9 @@ static wh_code create_parts(wh_engine *e, size_t memory, wh_err *err)
     e->tables = wh_mem_alloc(rows, sizeof *e->tables);
     e->out_jobs = wh_mem_alloc(rows, sizeof *e->out_jobs);
     e->out_slots = wh_mem_alloc(rows, sizeof *e->out_slots);
-    e->samples = wh_mem_alloc(rows, sizeof *e->samples);
+    e->picks = wh_mem_alloc(rows, sizeof *e->picks);
     if (!e->active || !e->order || !e->tokens || !e->positions || !e->out_rows || !e->tables || !e->out_jobs ||
-        !e->out_slots || !e->samples)
+        !e->out_slots || !e->picks)
         return wh_err_set(err, WH_ERR_NOMEM, "no memory for a batch of %zu rows", rows);
     return WH_OK;
 }
@@ -160,7 +160,7 @@ void wh_engine_free(wh_engine *e)
     wh_forward_free(e->forward);
     wh_cache_free(e->cache);
     wh_kv_free(&e->kv);
-    void *all[] = {e->active, e->order, e->tokens, e->positions, e->out_rows, e->tables, e->out_jobs, e->out_slots, e->samples};
+    void *all[] = {e->active, e->order, e->tokens, e->positions, e->out_rows, e->tables, e->out_jobs, e->out_slots, e->picks};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
     free(e);
 }
@@ -358,8 +358,8 @@ static void build(wh_engine *e, wh_batch *b)
                 e->tables[row] = j->seq.table;
                 bool out = j->scores ? p < j->n_positions && j->positions[p] == at : at + 1 == j->n_tokens;
                 if (!out || wants_head(j) != (bool)head) continue;
-                wh_sample *s = &e->samples[b->n_out];
-                *s = (wh_sample){.target = -1, .top_p = 1};
+                wh_pick *s = &e->picks[b->n_out];
+                *s = (wh_pick){.target = -1, .top_p = 1};
                 if (j->scores) {
                     if (j->what == WH_SCORE_LOGPROB) s->target = j->tokens[at + 1];
                 } else {
@@ -387,7 +387,7 @@ static void collect_score(wh_engine *e, job *j, size_t out, size_t slot)
     j->next_position = slot + 1;
     switch (j->what) {
     case WH_SCORE_HIDDEN: memcpy(values, wh_forward_hidden(e->forward, out), j->width * sizeof *values); break;
-    case WH_SCORE_LOGPROB: values[0] = (float)e->samples[out].logprob; break;
+    case WH_SCORE_LOGPROB: values[0] = (float)e->picks[out].logprob; break;
     case WH_SCORE_LOGITS:
         for (size_t i = 0; i < j->width; i++) {
             size_t begin = (size_t)j->ids[i] / WH_PANEL * WH_PANEL;
@@ -436,7 +436,7 @@ static void collect(wh_engine *e, const wh_batch *b)
         for (size_t o = 0; o < b->n_logits; o++) {
             wh_stop stop;
             if (e->out_jobs[o] != j) continue;
-            if (job_append(j, e->tok, e->samples[o].token, e->samples[o].logprob, &stop)) end_job(e, j, stop);
+            if (job_append(j, e->tok, e->picks[o].token, e->picks[o].logprob, &stop)) end_job(e, j, stop);
             break;
         }
     }
@@ -454,7 +454,7 @@ wh_code wh_engine_step(wh_engine *e, bool *idle, wh_err *err)
     wh_batch batch;
     build(e, &batch);
     if (batch.n) {
-        wh_forward_run(e->forward, &e->kv, &batch, wh_sampler_sink(e->sampler, e->samples));
+        wh_forward_run(e->forward, &e->kv, &batch, wh_sampler_sink(e->sampler, e->picks));
         e->stats.steps++;
         collect(e, &batch);
     }

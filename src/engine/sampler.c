@@ -17,16 +17,16 @@ struct wh_sampler {
     float          *weights; /* (threads, tiles): what the sum of each tile weighs */
     float          *rows;    /* (max_rows, vocab); NULL until truncation is allowed */
     int32_t        *order;   /* (threads, vocab): a heap of tokens, likewise */
-    wh_sample      *samples;
+    wh_pick        *picks;
     wh_head_sink    sink;
 };
 
-static bool truncates(const wh_sample *s)
+static bool truncates(const wh_pick *s)
 {
     return s->target < 0 && s->temperature > 0 && (s->top_k > 0 || s->top_p < 1 || s->min_p > 0);
 }
 
-static float inverse_temperature(const wh_sample *s)
+static float inverse_temperature(const wh_pick *s)
 {
     return s->target >= 0 || s->temperature <= 0 ? 1.0f : 1.0f / s->temperature;
 }
@@ -35,7 +35,7 @@ static void take_tile(void *ctx, int tid, size_t row, const float *logits, size_
 {
     wh_sampler *s = ctx;
     (void)tid;
-    const wh_sample *want = &s->samples[row];
+    const wh_pick *want = &s->picks[row];
     s->model->ops->logits(&s->sums[row * s->tiles + begin / WH_HEAD_TILE], logits, n, inverse_temperature(want));
     if (want->target >= 0 && (size_t)want->target >= begin && (size_t)want->target < begin + n)
         s->target[row] = logits[(size_t)want->target - begin];
@@ -62,7 +62,7 @@ static double total(const wh_sampler *s, size_t row, float *weights, float *max,
     return z;
 }
 
-static void draw(wh_sampler *s, int tid, size_t row, wh_sample *want, const float *weights, float max, double z)
+static void draw(wh_sampler *s, int tid, size_t row, wh_pick *want, const float *weights, float max, double z)
 {
     double left = want->uniform * z;
     size_t t = 0;
@@ -104,7 +104,7 @@ static void sift(const float *p, int32_t *heap, size_t n, size_t i)
 /* Tokens leave a heap in order of probability until one of the limits is reached; they are moved to the
  * free end of the array. Then the number picks among them. top-k first, then top-p of all the mass, then
  * min-p relative to the best. */
-static void draw_truncated(wh_sampler *s, int tid, size_t row, wh_sample *want, float max, double z)
+static void draw_truncated(wh_sampler *s, int tid, size_t row, wh_pick *want, float max, double z)
 {
     float *p = s->rows + row * s->vocab;
     int32_t *heap = s->order + (size_t)tid * s->vocab;
@@ -132,7 +132,7 @@ static void draw_truncated(wh_sampler *s, int tid, size_t row, wh_sample *want, 
 static void finish_row(void *ctx, int tid, size_t row)
 {
     wh_sampler *s = ctx;
-    wh_sample *want = &s->samples[row];
+    wh_pick *want = &s->picks[row];
     float *weights = s->weights + (size_t)tid * s->tiles, max;
     int32_t argmax;
     double z = total(s, row, weights, &max, &argmax);
@@ -207,8 +207,8 @@ void wh_sampler_free(wh_sampler *s)
 
 size_t wh_sampler_bytes(const wh_sampler *s) { return s->bytes; }
 
-const wh_head_sink *wh_sampler_sink(wh_sampler *s, wh_sample *samples)
+const wh_head_sink *wh_sampler_sink(wh_sampler *s, wh_pick *picks)
 {
-    s->samples = samples;
+    s->picks = picks;
     return &s->sink;
 }

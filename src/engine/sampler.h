@@ -17,7 +17,7 @@
 typedef struct wh_sampler wh_sampler;
 
 /* What is wanted from one row of logits, and the answer. */
-typedef struct wh_sample {
+typedef struct wh_pick {
     float    temperature; /* 0: greedy */
     int      top_k;
     float    top_p, min_p;
@@ -25,7 +25,7 @@ typedef struct wh_sample {
     int32_t  target;      /* >= 0: no sampling; the log-probability of this token is wanted */
     int32_t  token;       /* out */
     double   logprob;     /* out: of the token, natural logarithm, before truncation */
-} wh_sample;
+} wh_pick;
 
 /* For up to max_rows rows of logits of this forward pass, which is borrowed. */
 wh_code wh_sampler_create(wh_sampler **out, wh_forward *forward, const wh_model *model, size_t max_rows, int threads,
@@ -36,7 +36,7 @@ size_t  wh_sampler_bytes(const wh_sampler *s);
 /* Rows with truncation may come: keep whole rows from now on. Allocates, at the first call. */
 wh_code wh_sampler_allow_truncation(wh_sampler *s, wh_err *err);
 
-/* The sink for one pass; samples[i] belongs to out row i. Valid until the next call. */
-const wh_head_sink *wh_sampler_sink(wh_sampler *s, wh_sample *samples);
+/* The sink for one pass; picks[i] belongs to out row i. Valid until the next call. */
+const wh_head_sink *wh_sampler_sink(wh_sampler *s, wh_pick *picks);
 
 #endif
