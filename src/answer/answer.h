@@ -32,8 +32,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define WH_ANSWER_MAX   4096 /* bytes of an answer that is read as mathematics */
-#define WH_ANSWER_DEPTH 48   /* brackets, fractions, exponents within one another */
+#define WH_ANSWER_MAX 4096 /* bytes of an answer that is read as mathematics */
+#define WH_ANSWER_DEPTH 48 /* brackets, fractions, exponents within one another */
 
 /* Where the answer of a text was found, strongest first. */
 typedef enum {
@@ -82,6 +82,7 @@ wh_code wh_answer_group(int32_t *group, size_t *n_groups, const char *const *tex
  *   - the digits of "52_8" without their base, and back
  *   - the same inside tuples, intervals, sets and matrices, element by element.
  * An empty side is never equal. */
-wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char *pred, size_t pred_n, wh_err *err);
+wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char *pred, size_t pred_n,
+                        wh_err *err);
 
 #endif

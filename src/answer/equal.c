@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_MATCHED 64   /* elements of a set that are matched one against another */
-#define MAX_PAIRS   4096 /* pairs of nodes that are compared before the answer is "different" */
+#define MAX_MATCHED 64 /* elements of a set that are matched one against another */
+#define MAX_PAIRS 4096 /* pairs of nodes that are compared before the answer is "different" */
 
 static wh_code nomem(wh_err *err)
 {
@@ -103,11 +103,11 @@ static size_t count(side s)
 static bool same_key(side a, side b)
 {
     wh_buf ka = {0}, kb = {0};
-    bool   same = wh_normalize_key(&ka, a.e, a.x) && wh_normalize_key(&kb, b.e, b.x) && wh_buf_ok(&ka) && wh_buf_ok(&kb) &&
-                !strcmp(ka.data, kb.data);
+    bool   ok = wh_normalize_key(&ka, a.e, a.x) && wh_normalize_key(&kb, b.e, b.x) && wh_buf_ok(&ka) &&
+              wh_buf_ok(&kb) && !strcmp(ka.data, kb.data);
     wh_buf_free(&ka);
     wh_buf_free(&kb);
-    return same;
+    return ok;
 }
 
 static bool has_decimal(side s)
@@ -189,8 +189,10 @@ static bool same(side gold, side pred)
     if (g_row && p_row && g->op == p->op && g->close == p->close) return same_in_order(gold, pred);
     if ((g_row && p_bag) || (g_bag && p_row)) return same_in_order(gold, pred);
     bool g_set = g_bag || g->kind == WH_N_SET, p_set = p_bag || p->kind == WH_N_SET;
-    if ((g_set && p_set) || (g->kind == WH_N_UNION && p->kind == WH_N_UNION)) return same_in_any_order(gold, pred);
-    if (g->kind == p->kind && (g->kind == WH_N_MATRIX || g->kind == WH_N_ROW || g->kind == WH_N_RATIO)) return same_in_order(gold, pred);
+    if ((g_set && p_set) || (g->kind == WH_N_UNION && p->kind == WH_N_UNION))
+        return same_in_any_order(gold, pred);
+    if (g->kind == p->kind && (g->kind == WH_N_MATRIX || g->kind == WH_N_ROW || g->kind == WH_N_RATIO))
+        return same_in_order(gold, pred);
     if (g->kind == WH_N_BASE && p->kind == WH_N_NUM) return same_key(child(gold), pred);
     if (p->kind == WH_N_BASE && g->kind == WH_N_NUM) return same_key(gold, child(pred));
     side g_rhs = behind_equal(gold), p_rhs = behind_equal(pred);
@@ -199,7 +201,8 @@ static bool same(side gold, side pred)
     return false;
 }
 
-wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char *pred, size_t pred_n, wh_err *err)
+wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char *pred, size_t pred_n,
+                        wh_err *err)
 {
     wh_buf    text[2] = {{0}, {0}};
     wh_expr   e[2] = {{0}, {0}};

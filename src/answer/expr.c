@@ -21,14 +21,15 @@
 
 typedef struct parser {
     wh_expr *e;
-    size_t   i;       /* next token */
-    int      depth;   /* nesting so far */
-    int      bars;    /* open |...| */
+    size_t   i;     /* next token */
+    int      depth; /* nesting so far */
+    int      bars;  /* open |...| */
 } parser;
 
 static int32_t parse_list(parser *p);
 static int32_t parse_sum(parser *p);
 static int32_t parse_power(parser *p);
+static int32_t primary(parser *p);
 
 static const wh_tok *peek(const parser *p)
 {
@@ -215,7 +216,8 @@ static int32_t variable(parser *p)
     if (take_op(p, '_')) {
         bool          brace = take_op(p, '{');
         const wh_tok *t = peek(p);
-        if (t->kind != WH_TOK_NUM && t->kind != WH_TOK_SYM && t->kind != WH_TOK_I && t->kind != WH_TOK_E) return -1;
+        if (t->kind != WH_TOK_NUM && t->kind != WH_TOK_SYM && t->kind != WH_TOK_I && t->kind != WH_TOK_E)
+            return -1;
         e->nodes[x].sub_at = t->at;
         e->nodes[x].sub_len = t->len;
         p->i++;
@@ -225,37 +227,46 @@ static int32_t variable(parser *p)
     return x;
 }
 
+/* What a function is applied to: brackets, so that sin(x)^2 is the square of the sine; or, in "sin 2x cos x", the
+ * factors up to the next operator or function; "sin pi/6" takes its denominator along. */
+static int32_t function_argument(parser *p)
+{
+    if (is_op(p, '(') || is_op(p, '{') || is_op(p, '|')) return primary(p);
+    chain c = {0};
+    bool  negative = take_op(p, '-');
+    do {
+        if (!chain_add(p, &c, parse_power(p))) return -1;
+    } while (is(p, WH_TOK_NUM) || is(p, WH_TOK_SYM) || is(p, WH_TOK_PI) || is(p, WH_TOK_E) ||
+             is(p, WH_TOK_FRAC) || is(p, WH_TOK_SQRT));
+    if (is_op(p, '/') && plain_integer(p, p->i + 1)) {
+        p->i++;
+        if (!chain_add(p, &c, unary(p, WH_N_INV, argument(p, false)))) return -1;
+    }
+    int32_t x = chain_node(p, &c, WH_N_MUL);
+    return negative ? unary(p, WH_N_NEG, x) : x;
+}
+
+static bool is_minus_one(const wh_expr *e, int32_t x)
+{
+    const wh_node *n = e->nodes + x;
+    return n->kind == WH_N_NEG && e->nodes[n->first].kind == WH_N_NUM && e->nodes[n->first].value.re == 1;
+}
+
 static int32_t function(parser *p, const wh_tok *t)
 {
     if (++p->depth > WH_ANSWER_DEPTH) return -1;
-    int32_t base = -1, power = -1, arg = -1;
+    int32_t base = -1, power = -1;
     uint8_t fn = t->kind == WH_TOK_FN ? t->arg : WH_FN_LG; /* \log without a base: 10 */
-    bool    ok = true, inverse = false;
     p->i++;
-    if (t->kind == WH_TOK_LOG && take_op(p, '_')) ok = (base = argument(p, true)) >= 0;
-    if (ok && take_op(p, '^')) { /* \sin^2 x, \sin^{-1} x */
-        ok = (power = argument(p, false)) >= 0;
-        const wh_node *n = ok ? p->e->nodes + power : NULL;
-        inverse = ok && n->kind == WH_N_NEG && p->e->nodes[n->first].kind == WH_N_NUM && p->e->nodes[n->first].value.re == 1 &&
-                  fn <= WH_FN_TAN;
-        if (inverse) fn = (uint8_t)(WH_FN_ASIN + (fn - WH_FN_SIN)), power = -1;
-    }
-    if (ok) {
-        if (is_op(p, '(') || is_op(p, '{') || is_op(p, '|')) {
-            arg = parse_power(p);
-        } else { /* sin 2x: factors up to the next operator or function */
-            chain c = {0};
-            while (ok && (is(p, WH_TOK_NUM) || is(p, WH_TOK_SYM) || is(p, WH_TOK_PI) || is(p, WH_TOK_E) || is(p, WH_TOK_FRAC) ||
-                          is(p, WH_TOK_SQRT) || (c.n == 0 && !is(p, WH_TOK_END))))
-                ok = chain_add(p, &c, c.n == 0 && take_op(p, '-') ? unary(p, WH_N_NEG, parse_power(p)) : parse_power(p));
-            bool halved = ok && c.n && is_op(p, '/') && plain_integer(p, p->i + 1); /* sin pi/6 */
-            if (halved) {
-                p->i++;
-                ok = chain_add(p, &c, unary(p, WH_N_INV, argument(p, false)));
-            }
-            if (ok && c.n) arg = chain_node(p, &c, WH_N_MUL);
+    if (t->kind == WH_TOK_LOG && take_op(p, '_') && (base = argument(p, true)) < 0) return -1;
+    if (take_op(p, '^')) { /* \sin^2 x; \sin^{-1} x is the inverse function */
+        if ((power = argument(p, false)) < 0) return -1;
+        if (is_minus_one(p->e, power) && fn <= WH_FN_TAN) {
+            fn = (uint8_t)(WH_FN_ASIN + (fn - WH_FN_SIN));
+            power = -1;
         }
     }
+    int32_t arg = function_argument(p);
     p->depth--;
     int32_t x = base >= 0 ? over(p, WH_N_LOG, arg, base) : unary(p, WH_N_FN, arg);
     if (x >= 0) p->e->nodes[x].op = fn;
@@ -271,7 +282,7 @@ static int32_t root(parser *p)
     } else {
         index = number(p, "2", 1, 0);
     }
-    int32_t x = is_op(p, '(') ? parse_power(p) : argument(p, false); /* sqrt(2) in plain text */
+    int32_t x = is_op(p, '(') ? primary(p) : argument(p, false); /* sqrt(2) in plain text */
     return over(p, WH_N_ROOT, x, index);
 }
 
@@ -322,7 +333,8 @@ static int32_t set(parser *p)
     p->i++;
     if (is(p, WH_TOK_SETCLOSE)) return leaf(p, WH_N_SET);
     const wh_tok *bar = peek(p) + 1;
-    bool builder = is(p, WH_TOK_SYM) && bar->kind == WH_TOK_OP && (bar->arg == '|' || bar->arg == ':') && bar[1].kind != WH_TOK_NUM;
+    bool builder = is(p, WH_TOK_SYM) && bar->kind == WH_TOK_OP && (bar->arg == '|' || bar->arg == ':') &&
+                   bar[1].kind != WH_TOK_NUM;
     if (builder) p->i += 2;
     int32_t x = parse_list(p);
     if (x < 0 || !is(p, WH_TOK_SETCLOSE)) return -1;
@@ -400,7 +412,7 @@ static int32_t parse_power(parser *p)
             p->i += 1u + brace;
             x = !brace || take_op(p, '}') ? unary(p, WH_N_DEG, x) : -1;
         } else {
-            bool negative = take_op(p, '-');
+            bool    negative = take_op(p, '-');
             int32_t y = brace ? argument(p, false) : parse_power(p); /* a^b^c is a^(b^c) */
             if (brace && y >= 0 && take_op(p, '^')) y = over(p, WH_N_POW, y, argument(p, false));
             x = over(p, WH_N_POW, x, negative ? unary(p, WH_N_NEG, y) : y);
@@ -414,8 +426,19 @@ static int32_t parse_power(parser *p)
 static bool starts_factor(const parser *p)
 {
     switch (peek(p)->kind) {
-    case WH_TOK_SYM: case WH_TOK_PI: case WH_TOK_E: case WH_TOK_I: case WH_TOK_FRAC: case WH_TOK_SQRT: case WH_TOK_BINOM:
-    case WH_TOK_FN: case WH_TOK_LOG: case WH_TOK_NUM: case WH_TOK_FLOOR: case WH_TOK_CEIL: case WH_TOK_BEGIN: return true;
+    case WH_TOK_SYM:
+    case WH_TOK_PI:
+    case WH_TOK_E:
+    case WH_TOK_I:
+    case WH_TOK_FRAC:
+    case WH_TOK_SQRT:
+    case WH_TOK_BINOM:
+    case WH_TOK_FN:
+    case WH_TOK_LOG:
+    case WH_TOK_NUM:
+    case WH_TOK_FLOOR:
+    case WH_TOK_CEIL:
+    case WH_TOK_BEGIN: return true;
     case WH_TOK_OP: return is_op(p, '(') || is_op(p, '{') || is_op(p, '[') || (is_op(p, '|') && !p->bars);
     default: return false;
     }
@@ -469,23 +492,24 @@ static int32_t parse_sum(parser *p)
     return chain_node(p, &c, WH_N_ADD);
 }
 
+static bool is_set_sign(const parser *p)
+{
+    return is(p, WH_TOK_CUP) || is(p, WH_TOK_CAP) || is(p, WH_TOK_MINUS);
+}
+
 static int32_t parse_union(parser *p)
 {
     int32_t x = parse_sum(p);
-    while (x >= 0 && (is(p, WH_TOK_CUP) || is(p, WH_TOK_CAP) || is(p, WH_TOK_MINUS))) {
-        wh_tok_kind  sign = peek(p)->kind;
-        wh_node_kind kind = sign == WH_TOK_CUP ? WH_N_UNION : sign == WH_TOK_CAP ? WH_N_CAP : WH_N_MINUS;
-        chain        c = {0};
-        chain_add(p, &c, x);
-        while (is(p, sign)) {
-            p->i++;
-            if (!chain_add(p, &c, parse_sum(p))) return -1;
-        }
-        x = unary(p, kind, c.first);
-        if (!is(p, WH_TOK_CUP) && !is(p, WH_TOK_CAP) && !is(p, WH_TOK_MINUS)) break;
-        return -1; /* cup and cap mixed without brackets */
+    if (x < 0 || !is_set_sign(p)) return x;
+    wh_tok_kind  sign = peek(p)->kind;
+    wh_node_kind kind = sign == WH_TOK_CUP ? WH_N_UNION : sign == WH_TOK_CAP ? WH_N_CAP : WH_N_MINUS;
+    chain        c = {0};
+    chain_add(p, &c, x);
+    while (is(p, sign)) {
+        p->i++;
+        if (!chain_add(p, &c, parse_sum(p))) return -1;
     }
-    return x;
+    return is_set_sign(p) ? -1 : unary(p, kind, c.first); /* cup and cap mixed without brackets: no guess */
 }
 
 static int32_t parse_rel(parser *p)

@@ -89,13 +89,15 @@ static span box(span text, size_t i)
 static span last_box(span text)
 {
     static const char *const words[] = {"\\boxed", "\\fbox", "\\framebox"};
-    size_t end = text.n;
+    size_t                   end = text.n;
     while (end > 0) {
         size_t at = end, len = 0;
         while (at-- > 0 && !len)
             for (size_t w = 0; w < 3 && text.s[at] == '\\'; w++) {
                 size_t n = strlen(words[w]);
-                if (end - at >= n && !memcmp(text.s + at, words[w], n) && (at + n == text.n || !isalpha((unsigned char)text.s[at + n]))) len = n;
+                if (end - at >= n && !memcmp(text.s + at, words[w], n) &&
+                    (at + n == text.n || !isalpha((unsigned char)text.s[at + n])))
+                    len = n;
             }
         if (!len) return nothing;
         at++;
@@ -110,7 +112,7 @@ static span last_box(span text)
 static span final_answer(span text)
 {
     static const char lead[] = "final answer is";
-    size_t at = find_last(text, text.n, lead);
+    size_t            at = find_last(text, text.n, lead);
     if (at == text.n) return nothing;
     span   rest = {text.s + at + strlen(lead), text.n - at - strlen(lead)};
     size_t hope = 0;
@@ -147,7 +149,7 @@ static span sentence(span text, size_t from)
 static span answer_is(span text)
 {
     static const char *const leads[] = {"answer is", "answer:", "answer**:", "answer is:"};
-    size_t best = 0;
+    size_t                   best = 0;
     for (size_t k = 0; k < sizeof leads / sizeof *leads; k++) {
         size_t at = find_last(text, text.n, leads[k]);
         if (at != text.n && at + strlen(leads[k]) > best) best = at + strlen(leads[k]);
@@ -172,7 +174,9 @@ static span last_number(span text)
         else if (c == '/' && inner && !slash) slash = true, begin--;
         else break;
     }
-    bool sign = begin > 0 && text.s[begin - 1] == '-' && (begin == 1 || !(isalnum((unsigned char)text.s[begin - 2]) || strchr(")}]", text.s[begin - 2])));
+    bool sign =
+        begin > 0 && text.s[begin - 1] == '-' &&
+        (begin == 1 || !(isalnum((unsigned char)text.s[begin - 2]) || strchr(")}]", text.s[begin - 2])));
     if (sign) begin--;
     return (span){text.s + begin, end - begin};
 }
@@ -207,7 +211,10 @@ static span strong_rules(span text, wh_extract_rule *rule)
     static const struct {
         span (*find)(span text);
         wh_extract_rule rule;
-    } rules[] = {{final_answer, WH_EXTRACT_FINAL}, {last_box, WH_EXTRACT_BOXED}, {hashes, WH_EXTRACT_HASHES}, {answer_is, WH_EXTRACT_ANSWER_IS}};
+    } rules[] = {{final_answer, WH_EXTRACT_FINAL},
+                 {last_box, WH_EXTRACT_BOXED},
+                 {hashes, WH_EXTRACT_HASHES},
+                 {answer_is, WH_EXTRACT_ANSWER_IS}};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         span found = rules[i].find(text);
         *rule = rules[i].rule;

@@ -26,12 +26,13 @@ static const struct command {
 
 /* Letters without \text that are words although they are short; longer runs are words anyway. */
 static const char *const short_words[] = {
-    "cm", "mm", "km", "dm", "kg", "mg", "ml", "mL", "ft", "yd", "lb", "lbs", "oz", "hr", "hrs", "min", "sec",
-    "mph", "kph", "in", "sq", "cu", "the", "is", "are", "per", "of", "an", "at", "to", "yes", "no", "odd", "red",
-    "day", "USD", "deg", "rad", "for", "all", "so", "as", "by", "we", "he", "it", "on", "if", "his", "her",
-    "boy", "men", "man", "gal", "qt", "pt", "cup", "box", "pie", "egg", "cow", "dog", "cat",
-    "car", "bus", "pen", "hat", "has", "had", "was", "one", "two", "six", "ten", "dollar", "NO", "YES", "not", "DNE",
-    "kWh", "bag", "pcs", "EUR", "Rs", "mi", "nm", "Hz", "amu", "mol", "pm", "am", "PM", "AM", "out", "be", "can", "sum", "she",
+    "cm",  "mm",  "km",  "dm",  "kg",     "mg",  "ml",  "mL",  "ft",  "yd",  "lb",  "lbs", "oz",  "hr",
+    "hrs", "min", "sec", "mph", "kph",    "in",  "sq",  "cu",  "the", "is",  "are", "per", "of",  "an",
+    "at",  "to",  "yes", "no",  "odd",    "red", "day", "USD", "deg", "rad", "for", "all", "so",  "as",
+    "by",  "we",  "he",  "it",  "on",     "if",  "his", "her", "boy", "men", "man", "gal", "qt",  "pt",
+    "cup", "box", "pie", "egg", "cow",    "dog", "cat", "car", "bus", "pen", "hat", "has", "had", "was",
+    "one", "two", "six", "ten", "dollar", "NO",  "YES", "not", "DNE", "kWh", "bag", "pcs", "EUR", "Rs",
+    "mi",  "nm",  "Hz",  "amu", "mol",    "pm",  "am",  "PM",  "AM",  "out", "be",  "can", "sum", "she",
 };
 
 static bool grow(void **p, size_t *cap, size_t n, size_t size)
@@ -63,7 +64,10 @@ static void push(wh_expr *e, unsigned kind, unsigned arg, const char *s, size_t 
     size_t at = e->n_chars;
     push_chars(e, s, n);
     if (e->nomem) return;
-    e->toks[e->n_toks++] = (wh_tok){.kind = (uint8_t)kind, .arg = (uint8_t)arg, .space = space, .at = (uint16_t)at,
+    e->toks[e->n_toks++] = (wh_tok){.kind = (uint8_t)kind,
+                                    .arg = (uint8_t)arg,
+                                    .space = space,
+                                    .at = (uint16_t)at,
                                     .len = (uint16_t)(e->n_chars - at)};
 }
 
@@ -78,7 +82,8 @@ static bool is_short_word(const char *s, size_t n)
 {
     for (size_t i = 0; i < sizeof short_words / sizeof *short_words; i++)
         if (strlen(short_words[i]) == n && !memcmp(short_words[i] + 1, s + 1, n - 1) &&
-            (short_words[i][0] == s[0] || short_words[i][0] == tolower((unsigned char)s[0]))) return true; /* "So" */
+            (short_words[i][0] == s[0] || short_words[i][0] == tolower((unsigned char)s[0])))
+            return true; /* "So" */
     return false;
 }
 
@@ -115,7 +120,7 @@ static void emit(reader *r, unsigned kind, unsigned arg, const char *s, size_t n
 }
 
 /* Length of a separator of thousands at i, 0 if there is none: "," "{,}" ",\!" "\," and three digits after it. */
-static size_t separator(const reader *r, size_t i, size_t digits_before)
+static size_t separator(const reader *r, size_t i)
 {
     static const char *const marks[] = {"{,}", ",\\!", "\\,", "\\!", ","};
     for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
@@ -125,7 +130,7 @@ static size_t separator(const reader *r, size_t i, size_t digits_before)
         while (!plain && k < r->n && r->s[k] == ' ') k++;
         if (plain && r->depth > 0 && !r->loose_list) return 0;
         if (!digit(r, k) || !digit(r, k + 1) || !digit(r, k + 2) || digit(r, k + 3)) return 0;
-        return digits_before <= 3 ? k - i : 0;
+        return k - i;
     }
     return 0;
 }
@@ -135,19 +140,19 @@ static void read_number(reader *r)
     wh_expr *e = r->e;
     emit(r, WH_TOK_NUM, 0, "", 0);
     if (e->nomem) return;
-    size_t start = r->i, gap, run = 0;
+    size_t start = r->i, run = 0;
     bool   zero = r->s[r->i] == '0';
     while (digit(r, r->i)) {
         push_chars(e, r->s + r->i, 1);
         r->i++;
         run++;
-        if (!zero && run <= 3 && (gap = separator(r, r->i, run))) {
-            r->i += gap;
-            run = 0;
-        }
+        size_t gap = !zero && run <= 3 ? separator(r, r->i) : 0;
+        r->i += gap;
+        if (gap) run = 0;
     }
     size_t period = 0;
-    if (r->i < r->n && r->s[r->i] == '.' && (digit(r, r->i + 1) || starts(r, r->i + 1, "\\overline{") || r->i > start)) {
+    if (r->i < r->n && r->s[r->i] == '.' &&
+        (digit(r, r->i + 1) || starts(r, r->i + 1, "\\overline{") || r->i > start)) {
         if (digit(r, r->i + 1) || starts(r, r->i + 1, "\\overline{")) push_chars(e, ".", 1);
         r->i++;
         while (digit(r, r->i)) push_chars(e, r->s + r->i++, 1);
@@ -191,14 +196,16 @@ static bool is_function(const struct command *c)
 static bool is_pronoun(const reader *r, char c)
 {
     size_t i = r->i + 1, n = letters(r, i < r->n ? i : r->n);
-    return strchr("IaA", c) && i < r->n && r->s[i - 1] == ' ' && n >= 2 && !starts(r, i, "and ") && !starts(r, i, "or ");
+    return strchr("IaA", c) && i < r->n && r->s[i - 1] == ' ' && n >= 2 && !starts(r, i, "and ") &&
+           !starts(r, i, "or ");
 }
 
 static void read_word(reader *r, size_t n)
 {
     const char *s = r->s + r->i;
     bool        text = r->i < r->text_end;
-    if (n > 2 && !text && is_function(find_command(s, n - 1))) n--; /* sinx */
+    if (n > 2 && !text && is_function(find_command(s, n - 1)) && !is_function(find_command(s, n)))
+        n--; /* sinx, not sinh */
     const struct command *c = find_command(s, n);
     r->i += n;
     if (n == 1 && !text && is_pronoun(r, *s)) {
@@ -207,13 +214,15 @@ static void read_word(reader *r, size_t n)
         emit(r, *s == 'e' ? WH_TOK_E : *s == 'i' ? WH_TOK_I : WH_TOK_SYM, 0, s, 1);
     } else if (is_short_word(s, n)) {
         emit(r, WH_TOK_WORD, 0, s, n);
-    } else if (n > 1 && c && (is_function(c) || c->kind == WH_TOK_PI || c->kind == WH_TOK_INF || c->kind == WH_TOK_SQRT ||
-                              c->kind == WH_TOK_AND || c->kind == WH_TOK_OR)) {
+    } else if (n > 1 && c &&
+               (is_function(c) || c->kind == WH_TOK_PI || c->kind == WH_TOK_INF || c->kind == WH_TOK_SQRT ||
+                c->kind == WH_TOK_AND || c->kind == WH_TOK_OR)) {
         emit(r, c->kind, c->arg, s, n);
     } else if (text || n > 3) {
         emit(r, WH_TOK_WORD, 0, s, n);
     } else {
-        for (size_t k = 0; k < n; k++) emit(r, s[k] == 'e' ? WH_TOK_E : s[k] == 'i' ? WH_TOK_I : WH_TOK_SYM, 0, s + k, 1);
+        for (size_t k = 0; k < n; k++)
+            emit(r, s[k] == 'e' ? WH_TOK_E : s[k] == 'i' ? WH_TOK_I : WH_TOK_SYM, 0, s + k, 1);
     }
 }
 
@@ -292,13 +301,36 @@ static void read_command(reader *r)
 static const struct sign {
     const char *utf8, *tex;
 } signs[] = {
-    {"\xC2\xB0", "\\circ"}, {"\xC2\xB1", "\\pm"}, {"\xC2\xB2", "^2"}, {"\xC2\xB3", "^3"}, {"\xC2\xB7", "\\cdot"},
-    {"\xC3\x97", "\\times"}, {"\xC3\xB7", "\\div"}, {"\xCF\x80", "\\pi"}, {"\xCE\xB8", "\\theta"},
-    {"\xE2\x88\x92", "-"}, {"\xE2\x80\x93", "-"}, {"\xE2\x88\x9E", "\\infty"}, {"\xE2\x88\x9A", "\\sqrt"},
-    {"\xE2\x89\xA4", "\\le"}, {"\xE2\x89\xA5", "\\ge"}, {"\xE2\x89\xA0", "\\ne"}, {"\xE2\x88\xAA", "\\cup"},
-    {"\xE2\x88\xA9", "\\cap"}, {"\xE2\x88\x88", "\\in"}, {"\xE2\x89\x88", "\\approx"}, {"\xE2\x88\x85", "\\emptyset"},
-    {"\xC2\xA0", " "}, {"\xE2\x80\xAF", " "}, {"\xE2\x82\xAC", " "}, {"\xC2\xA3", " "}, {"\xC2\xA5", " "},
-    {"\xC2\xBD", "\\frac12"}, {"\xC2\xBC", "\\frac14"}, {"\xC2\xBE", "\\frac34"}, {"\xE2\x84\x9D", "R"},
+    {"\xC2\xB0", "\\circ"},
+    {"\xC2\xB1", "\\pm"},
+    {"\xC2\xB2", "^2"},
+    {"\xC2\xB3", "^3"},
+    {"\xC2\xB7", "\\cdot"},
+    {"\xC3\x97", "\\times"},
+    {"\xC3\xB7", "\\div"},
+    {"\xCF\x80", "\\pi"},
+    {"\xCE\xB8", "\\theta"},
+    {"\xE2\x88\x92", "-"},
+    {"\xE2\x80\x93", "-"},
+    {"\xE2\x88\x9E", "\\infty"},
+    {"\xE2\x88\x9A", "\\sqrt"},
+    {"\xE2\x89\xA4", "\\le"},
+    {"\xE2\x89\xA5", "\\ge"},
+    {"\xE2\x89\xA0", "\\ne"},
+    {"\xE2\x88\xAA", "\\cup"},
+    {"\xE2\x88\xA9", "\\cap"},
+    {"\xE2\x88\x88", "\\in"},
+    {"\xE2\x89\x88", "\\approx"},
+    {"\xE2\x88\x85", "\\emptyset"},
+    {"\xC2\xA0", " "},
+    {"\xE2\x80\xAF", " "},
+    {"\xE2\x82\xAC", " "},
+    {"\xC2\xA3", " "},
+    {"\xC2\xA5", " "},
+    {"\xC2\xBD", "\\frac12"},
+    {"\xC2\xBC", "\\frac14"},
+    {"\xC2\xBE", "\\frac34"},
+    {"\xE2\x84\x9D", "R"},
 };
 
 static void read_tokens(reader *r);
@@ -341,9 +373,10 @@ static void read_tokens(reader *r)
             r->i++;
             if (c == '=') emit(r, WH_TOK_REL, WH_REL_EQ, "=", 1);
             else if (c == '%') r->e->percent = true;
-            else if (c == '*' && next == '*') { /* bold in Markdown, a power in programs */
-                r->i++;
-                if (r->e->n_toks && r->i < r->n && (digit(r, r->i) || r->s[r->i] == '(' || r->s[r->i] == '-' || isalpha((unsigned char)r->s[r->i])))
+            else if (c == '*' && next == '*') { /* bold in Markdown, a power in programs */ r->i++;
+                if (r->e->n_toks && r->i < r->n &&
+                    (digit(r, r->i) || r->s[r->i] == '(' || r->s[r->i] == '-' ||
+                     isalpha((unsigned char)r->s[r->i])))
                     emit(r, WH_TOK_OP, '^', "^", 1);
             } else if (text && c == '-' && isalpha((unsigned char)next)) r->space = true; /* north-east */
             else if (strchr("+-*/^_()[]{},;:!|'&", c)) {
@@ -368,15 +401,17 @@ static void drop_words(wh_expr *e)
     for (size_t i = 0; i < e->n_toks; i++) {
         wh_tok *t = e->toks + i;
         if (t->kind != WH_TOK_WORD) {
-            bool divides = is_op(t, '/') && i + 1 < e->n_toks &&
-                           (t[1].kind == WH_TOK_WORD || (i > 0 && t[-1].kind == WH_TOK_WORD && t[1].kind == WH_TOK_SYM));
+            bool divides =
+                is_op(t, '/') && i + 1 < e->n_toks &&
+                (t[1].kind == WH_TOK_WORD || (i > 0 && t[-1].kind == WH_TOK_WORD && t[1].kind == WH_TOK_SYM));
             if (divides && t[1].kind == WH_TOK_SYM) i++;
             if (!divides) e->toks[k++] = *t;
             continue;
         }
         if (i + 1 < e->n_toks && is_op(t + 1, '^')) {
             if (i + 2 < e->n_toks && t[2].kind == WH_TOK_NUM) i += 2;
-            else if (i + 4 < e->n_toks && is_op(t + 2, '{') && t[3].kind == WH_TOK_NUM && is_op(t + 4, '}')) i += 4;
+            else if (i + 4 < e->n_toks && is_op(t + 2, '{') && t[3].kind == WH_TOK_NUM && is_op(t + 4, '}'))
+                i += 4;
         }
     }
     e->n_toks = k;
@@ -384,7 +419,7 @@ static void drop_words(wh_expr *e)
     k = 0;
     for (size_t i = 0; i < e->n_toks; i++) {
         const wh_tok *t = e->toks + i, *open = e->toks + k - (k > 0);
-        bool          empty = k > 0 && ((is_op(open, '{') && is_op(t, '}')) || (is_op(open, '(') && is_op(t, ')')));
+        bool empty = k > 0 && ((is_op(open, '{') && is_op(t, '}')) || (is_op(open, '(') && is_op(t, ')')));
         if (!empty) e->toks[k++] = *t;
         else if (--k > 0 && is_op(e->toks + k - 1, '^')) k--;
     }
@@ -400,7 +435,8 @@ static void drop_letter_unit(wh_expr *e)
     const wh_tok *t = e->toks + k + 1;
     bool          letter = t->kind == WH_TOK_SYM && t->space && t->len == 1 && strchr(units, e->chars[t->at]);
     bool          alone = k + 2 == e->n_toks;
-    bool          per = k + 4 == e->n_toks && is_op(t + 1, '/') && t[2].kind == WH_TOK_SYM && t[2].len == 1 && strchr(units, e->chars[t[2].at]);
+    bool          per = k + 4 == e->n_toks && is_op(t + 1, '/') && t[2].kind == WH_TOK_SYM && t[2].len == 1 &&
+               strchr(units, e->chars[t[2].at]);
     if (letter && (alone || per)) e->n_toks = k + 1;
 }
 
@@ -412,7 +448,8 @@ static void keep_choice(wh_expr *e)
     bool opened = at > 0 && is_op(e->toks + at - 1, '(');
     if (at + 1 >= e->n_toks) return;
     wh_tok *t = e->toks + at;
-    bool    letter = t->len == 1 && (t->kind == WH_TOK_SYM || t->kind == WH_TOK_WORD) && e->chars[t->at] >= 'A' && e->chars[t->at] <= 'J';
+    bool letter = t->len == 1 && (t->kind == WH_TOK_SYM || t->kind == WH_TOK_WORD) && e->chars[t->at] >= 'A' &&
+                  e->chars[t->at] <= 'J';
     if (!letter || !(is_op(t + 1, ')') || (is_op(t + 1, ':') && at == 0))) return;
     if (is_op(t + 1, ')') && !opened && at > 0) return;
     e->toks[0] = *t;
@@ -429,14 +466,16 @@ void wh_lex_answer(wh_expr *e, const char *text, size_t n)
     keep_choice(e);
     bool math = false, words = false;
     for (size_t i = 0; i < e->n_toks; i++) {
-        math |= e->toks[i].kind == WH_TOK_NUM || e->toks[i].kind == WH_TOK_PI || e->toks[i].kind == WH_TOK_INF ||
-                e->toks[i].kind == WH_TOK_REL || e->toks[i].kind == WH_TOK_SQRT || e->toks[i].kind == WH_TOK_FN ||
+        math |= e->toks[i].kind == WH_TOK_NUM || e->toks[i].kind == WH_TOK_PI ||
+                e->toks[i].kind == WH_TOK_INF || e->toks[i].kind == WH_TOK_REL ||
+                e->toks[i].kind == WH_TOK_SQRT || e->toks[i].kind == WH_TOK_FN ||
                 e->toks[i].kind == WH_TOK_FRAC || is_op(e->toks + i, '+');
         words |= e->toks[i].kind == WH_TOK_WORD;
     }
     if (math && words) drop_words(e);
     drop_letter_unit(e);
-    while (e->n_toks && (is_op(e->toks + e->n_toks - 1, ',') || is_op(e->toks + e->n_toks - 1, ';') || is_op(e->toks + e->n_toks - 1, ':')))
+    while (e->n_toks && (is_op(e->toks + e->n_toks - 1, ',') || is_op(e->toks + e->n_toks - 1, ';') ||
+                         is_op(e->toks + e->n_toks - 1, ':')))
         e->n_toks--;
     push(e, WH_TOK_END, 0, "", 0, false);
 }

@@ -21,9 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_POINTS     4
+#define N_POINTS 4
 #define MAX_ELEMENTS 512
-#define POINT_SEED   UINT64_C(0x77686574)
+#define POINT_SEED UINT64_C(0x77686574)
 
 /* ---- values ------------------------------------------------------------------------------------------ */
 
@@ -88,7 +88,8 @@ static wh_value eval(scope *s, int32_t x)
     case WH_N_ADD:
     case WH_N_MUL: {
         wh_value v = eval(s, a);
-        for (; b >= 0; b = at(s->e, b)->next) v = n->kind == WH_N_ADD ? wh_value_add(v, eval(s, b)) : wh_value_mul(v, eval(s, b));
+        for (; b >= 0; b = at(s->e, b)->next)
+            v = n->kind == WH_N_ADD ? wh_value_add(v, eval(s, b)) : wh_value_mul(v, eval(s, b));
         return v;
     }
     case WH_N_POW: {
@@ -227,10 +228,11 @@ static int compare_text(const void *a, const void *b)
 /* The keys in list (each ended by a zero byte) sorted, each once, with commas between. */
 static void put_sorted(wh_buf *out, wh_buf *list, const char *open, const char *close)
 {
-    const char *keys[MAX_ELEMENTS];
+    const char *keys[MAX_ELEMENTS] = {NULL};
     size_t      n = 0;
     if (!wh_buf_ok(list)) out->failed = true;
-    for (size_t i = 0; i < list->len && n < MAX_ELEMENTS; i += strlen(list->data + i) + 1) keys[n++] = list->data + i;
+    for (size_t i = 0; i < list->len && n < MAX_ELEMENTS; i += strlen(list->data + i) + 1)
+        keys[n++] = list->data + i;
     qsort(keys, n, sizeof *keys, compare_text);
     size_t k = 0;
     for (size_t i = 0; i < n; i++)
@@ -274,7 +276,8 @@ static bool children_sorted(wh_buf *out, const wh_expr *e, int32_t x, const char
     wh_buf list = {0};
     bool   ok = true;
     size_t n = 0;
-    for (int32_t c = at(e, x)->first; c >= 0 && ok; c = at(e, c)->next) ok = ++n < MAX_ELEMENTS / 2 && put_elements(&list, e, c);
+    for (int32_t c = at(e, x)->first; c >= 0 && ok; c = at(e, c)->next)
+        ok = ++n < MAX_ELEMENTS / 2 && put_elements(&list, e, c);
     put_sorted(out, &list, open, close);
     return ok;
 }
@@ -333,9 +336,9 @@ static bool relation_key(wh_buf *out, const wh_expr *e, int32_t x)
     int32_t a = at(e, x)->first, b = at(e, a)->next;
     wh_rel  rel = (wh_rel)at(e, b)->rel;
     if (at(e, b)->next >= 0 || rel == WH_REL_IN) return false;
-    scope    s = scope_of(e);
-    wh_value first = wh_value_bad();
-    bool     flip = rel == WH_REL_GT || rel == WH_REL_GE; /* a > b is b < a */
+    scope                    s = scope_of(e);
+    wh_value                 first = wh_value_bad();
+    bool                     flip = rel == WH_REL_GT || rel == WH_REL_GE; /* a > b is b < a */
     static const char *const names[] = {"?", "=", "!=", "<", "<=", "<", "<=", "in"};
     wh_buf_puts(out, names[rel]);
     for (s.point = 0; s.point < N_POINTS; s.point++) {
@@ -364,7 +367,8 @@ static bool assignments_key(wh_buf *out, const wh_expr *e, int32_t x)
     int32_t names[8], n = 0;
     for (int32_t c = at(e, x)->first; c >= 0; c = at(e, c)->next) {
         const wh_node *r = at(e, c), *lhs = r->first < 0 ? r : at(e, r->first);
-        if (n == 8 || r->kind != WH_N_REL || lhs->kind != WH_N_SYM || wh_normalize_meaning(e, c) == c) return false;
+        if (n == 8 || r->kind != WH_N_REL || lhs->kind != WH_N_SYM || wh_normalize_meaning(e, c) == c)
+            return false;
         int32_t k = n++;
         for (; k > 0; k--) {
             int order = e->chars[lhs->at] - e->chars[at(e, at(e, names[k - 1])->first)->at];
@@ -436,8 +440,10 @@ bool wh_normalize_key(wh_buf *out, const wh_expr *e, int32_t x)
 
 /* ---- whole answers ----------------------------------------------------------------------------------- */
 
-static const char *const number_words[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"};
+static const char *const number_words[] = {
+    "zero",     "one",     "two",     "three",     "four",     "five",     "six",
+    "seven",    "eight",   "nine",    "ten",       "eleven",   "twelve",   "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"};
 
 /* The letters of an answer that is no mathematics: tokens in lower case, without layout; articles do not count. */
 static void text_key(wh_buf *out, const wh_expr *e, const char *text, size_t n)
@@ -448,8 +454,9 @@ static void text_key(wh_buf *out, const wh_expr *e, const char *text, size_t n)
         for (size_t i = 0; i < e->n_toks; i++) {
             const wh_tok *t = e->toks + i;
             const char   *s = e->chars + t->at;
-            bool article = t->kind == WH_TOK_WORD && ((t->len == 3 && !strncasecmp(s, "the", 3)) || (t->len == 2 && !strncasecmp(s, "an", 2)));
-            bool layout = t->kind == WH_TOK_OP && strchr("{},;:'!()[]", t->arg) && e->root < 0;
+            bool          article = t->kind == WH_TOK_WORD && ((t->len == 3 && !strncasecmp(s, "the", 3)) ||
+                                                      (t->len == 2 && !strncasecmp(s, "an", 2)));
+            bool          layout = t->kind == WH_TOK_OP && strchr("{},;:'!()[]", t->arg) && e->root < 0;
             if (article || (layout && e->n_toks > 2)) continue;
             if (t->space && out->len > start + 2 && out->data[out->len - 1] != ' ') wh_buf_putc(out, ' ');
             for (size_t k = 0; k < t->len; k++) wh_buf_putc(out, (char)tolower((unsigned char)s[k]));
@@ -483,7 +490,8 @@ void wh_normalize_answer(wh_buf *out, const wh_expr *e, const char *text, size_t
     size_t start = out->len;
     if (e->root >= 0) {
         const wh_node *r = at(e, e->root);
-        bool letter = r->kind == WH_N_SYM && r->len == 1 && !r->sub_len && !r->op; /* a choice, or one variable */
+        bool           letter =
+            r->kind == WH_N_SYM && r->len == 1 && !r->sub_len && !r->op; /* a choice, or one variable */
         if (!letter && wh_normalize_key(out, e, e->root)) return;
         out->len = start;
         if (letter) {

@@ -114,8 +114,11 @@ wh_value wh_value_add(wh_value a, wh_value b)
 {
     if (a.bad || b.bad) return wh_value_bad();
     if (a.exact && b.exact)
-        return (wh_value){.re = a.re + b.re, .im = a.im + b.im, .rr = mod_add(a.rr, b.rr),
-                          .ri = mod_add(a.ri, b.ri), .exact = true};
+        return (wh_value){.re = a.re + b.re,
+                          .im = a.im + b.im,
+                          .rr = mod_add(a.rr, b.rr),
+                          .ri = mod_add(a.ri, b.ri),
+                          .exact = true};
     return inexact(complex_of(cancel(a.re + b.re, a.re, b.re), cancel(a.im + b.im, a.im, b.im)));
 }
 
@@ -155,8 +158,11 @@ wh_value wh_value_inv(wh_value a)
     double complex z = a.im == 0 ? complex_of(1 / a.re, 0) : 1 / as_complex(a);
     if (!a.exact) return inexact(z);
     uint64_t norm = mod_pow(mod_add(mod_mul(a.rr, a.rr), mod_mul(a.ri, a.ri)), P - 2);
-    return (wh_value){.re = creal(z), .im = cimag(z), .rr = mod_mul(a.rr, norm),
-                      .ri = mod_mul(mod_sub(0, a.ri), norm), .exact = true};
+    return (wh_value){.re = creal(z),
+                      .im = cimag(z),
+                      .rr = mod_mul(a.rr, norm),
+                      .ri = mod_mul(mod_sub(0, a.ri), norm),
+                      .exact = true};
 }
 
 bool wh_value_is_integer(wh_value a)
@@ -199,17 +205,24 @@ wh_value wh_value_root(wh_value a, wh_value index)
     return wh_value_pow(a, wh_value_inv(index));
 }
 
+/* sin pi is 1e-16 in doubles: what is below the rounding of the argument is zero. */
+static wh_value periodic(double complex z, double complex argument)
+{
+    double noise = cabs(argument) > 1e-3 ? 2e-15 * (1 + cabs(argument)) : 0;
+    return inexact(complex_of(fabs(creal(z)) < noise ? 0 : creal(z), fabs(cimag(z)) < noise ? 0 : cimag(z)));
+}
+
 wh_value wh_value_fn(wh_fn fn, wh_value a)
 {
     if (a.bad) return a;
     double complex z = as_complex(a);
     switch (fn) {
-    case WH_FN_SIN: return inexact(csin(z));
-    case WH_FN_COS: return inexact(ccos(z));
-    case WH_FN_TAN: return inexact(ctan(z));
-    case WH_FN_COT: return wh_value_inv(inexact(ctan(z)));
-    case WH_FN_SEC: return wh_value_inv(inexact(ccos(z)));
-    case WH_FN_CSC: return wh_value_inv(inexact(csin(z)));
+    case WH_FN_SIN: return periodic(csin(z), z);
+    case WH_FN_COS: return periodic(ccos(z), z);
+    case WH_FN_TAN: return wh_value_mul(periodic(csin(z), z), wh_value_inv(periodic(ccos(z), z)));
+    case WH_FN_COT: return wh_value_mul(periodic(ccos(z), z), wh_value_inv(periodic(csin(z), z)));
+    case WH_FN_SEC: return wh_value_inv(periodic(ccos(z), z));
+    case WH_FN_CSC: return wh_value_inv(periodic(csin(z), z));
     case WH_FN_ASIN: return inexact(casin(z));
     case WH_FN_ACOS: return inexact(cacos(z));
     case WH_FN_ATAN: return inexact(catan(z));
@@ -250,7 +263,8 @@ wh_value wh_value_binomial(wh_value n, wh_value k)
         return inexact(tgamma(n.re + 1) / (tgamma(k.re + 1) * tgamma(n.re - k.re + 1)));
     if (k.re < 0) return wh_value_int(0);
     if (k.re > LARGEST_FACTORIAL) return wh_value_bad();
-    wh_value v = wh_value_int(1); /* n (n-1) ... (n-k+1) / k!, the doubles divided on the way lest they overflow */
+    wh_value v =
+        wh_value_int(1); /* n (n-1) ... (n-k+1) / k!, the doubles divided on the way lest they overflow */
     uint64_t factorial = 1;
     for (int64_t j = 0; j < (int64_t)k.re; j++) {
         v = wh_value_mul(v, wh_value_add(n, wh_value_int(-j)));
@@ -289,8 +303,10 @@ static bool small_rational(int64_t *num, int64_t *den, double x, double scale)
 wh_value wh_value_snap(wh_value a)
 {
     int64_t n, d, ni, di;
-    double  size = fmax(hypot(a.re, a.im), 1e-3);
-    if (a.bad || a.exact || !small_rational(&n, &d, a.re, size) || !small_rational(&ni, &di, a.im, size)) return a;
+    double  size = hypot(a.re, a.im);
+    if (size == 0 && !a.bad) return wh_value_int(0);
+    if (a.bad || a.exact || !small_rational(&n, &d, a.re, size) || !small_rational(&ni, &di, a.im, size))
+        return a;
     wh_value re = wh_value_mul(wh_value_int(n), wh_value_inv(wh_value_int(d)));
     wh_value im = wh_value_mul(wh_value_int(ni), wh_value_inv(wh_value_int(di)));
     return wh_value_add(re, wh_value_mul(im, wh_value_i()));
@@ -312,7 +328,8 @@ void wh_value_key(char out[WH_VALUE_KEY], wh_value a)
         return;
     }
     double decade = floor(log10(size) + 0.2718281828);
-    double mantissa_re = a.re / size * pow(10, log10(size) - decade), mantissa_im = a.im / size * pow(10, log10(size) - decade);
+    double mantissa_re = a.re / size * pow(10, log10(size) - decade),
+           mantissa_im = a.im / size * pow(10, log10(size) - decade);
     snprintf(out, WH_VALUE_KEY, "~%.0f,%.0fe%.0f", floor(mantissa_re * 1e8 + 0.3819660113),
              floor(mantissa_im * 1e8 + 0.3819660113), decade);
 }

@@ -22,9 +22,24 @@ typedef struct wh_value {
 } wh_value;
 
 typedef enum {
-    WH_FN_SIN, WH_FN_COS, WH_FN_TAN, WH_FN_COT, WH_FN_SEC, WH_FN_CSC,
-    WH_FN_ASIN, WH_FN_ACOS, WH_FN_ATAN, WH_FN_SINH, WH_FN_COSH, WH_FN_TANH,
-    WH_FN_LN, WH_FN_LG, WH_FN_EXP, WH_FN_ABS, WH_FN_FLOOR, WH_FN_CEIL
+    WH_FN_SIN,
+    WH_FN_COS,
+    WH_FN_TAN,
+    WH_FN_COT,
+    WH_FN_SEC,
+    WH_FN_CSC,
+    WH_FN_ASIN,
+    WH_FN_ACOS,
+    WH_FN_ATAN,
+    WH_FN_SINH,
+    WH_FN_COSH,
+    WH_FN_TANH,
+    WH_FN_LN,
+    WH_FN_LG,
+    WH_FN_EXP,
+    WH_FN_ABS,
+    WH_FN_FLOOR,
+    WH_FN_CEIL
 } wh_fn;
 
 wh_value wh_value_bad(void);

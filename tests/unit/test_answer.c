@@ -98,10 +98,10 @@ static void grouping_is_an_equivalence_relation(void **state)
     (void)state;
     table t;
     read_table(&t);
-    size_t     n = 2 * t.n, n_groups;
-    wh_answer *a = calloc(n, sizeof *a);
+    size_t       n = 2 * t.n, n_groups;
+    wh_answer   *a = calloc(n, sizeof *a);
     const char **texts = calloc(n, sizeof *texts);
-    int32_t   *group = calloc(n, sizeof *group);
+    int32_t     *group = calloc(n, sizeof *group);
     for (size_t i = 0; i < n; i++) {
         texts[i] = i % 2 ? t.rows[i / 2].pred : t.rows[i / 2].gold;
         a[i] = parse(texts[i]);
@@ -134,7 +134,8 @@ static void grouping_is_an_equivalence_relation(void **state)
 static void grouping_does_not_depend_on_the_order(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"1/2", "0.5", "", "\\frac12", "2", "50\\%", "2.0", "x=2", "two", "no idea", NULL, "50"};
+    static const char *const texts[] = {"1/2", "0.5", "",    "\\frac12", "2",  "50\\%",
+                                        "2.0", "x=2", "two", "no idea",  NULL, "50"};
     enum { N = sizeof texts / sizeof *texts };
     int32_t first[N];
     size_t  n_groups;
@@ -170,12 +171,14 @@ static void many_spellings_make_one_group(void **state)
 {
     (void)state;
     static const char *const classes[][8] = {
-        {"\\frac{3\\sqrt{3}}{4}", "3\\sqrt{3}/4", "0.75\\sqrt3", "\\sqrt{\\frac{27}{16}}", "\\frac34 \\cdot \\sqrt 3"},
+        {"\\frac{3\\sqrt{3}}{4}", "3\\sqrt{3}/4", "0.75\\sqrt3", "\\sqrt{\\frac{27}{16}}",
+         "\\frac34 \\cdot \\sqrt 3"},
         {"x^2+2x+1", "(x+1)^2", "(x+1)**2", "1+x(x+2)", "\\left(x + 1\\right)^{2}"},
         {"(-\\infty,3]", "x \\le 3", "3 >= x", "x\\in(-\\infty, 3]"},
         {"12", "12.0", "12 apples", "\\$12", "x = 12", "12\\text{ cm}^2", "\\frac{24}{2}", "twelve"},
         {"(C)", "\\text{(C)}", "C", "c", "\\textbf{(C)}", "(C) 12"},
-        {"1 \\pm \\sqrt 2", "1+\\sqrt2, 1-\\sqrt2", "\\{1-\\sqrt{2}, 1+\\sqrt{2}\\}", "x = 1-\\sqrt2 or x = 1+\\sqrt2"},
+        {"1 \\pm \\sqrt 2", "1+\\sqrt2, 1-\\sqrt2", "\\{1-\\sqrt{2}, 1+\\sqrt{2}\\}",
+         "x = 1-\\sqrt2 or x = 1+\\sqrt2"},
         {"2^{4000}", "4^{2000}", "16^{1000}"},
         {"e^{i\\pi/4}", "\\frac{1+i}{\\sqrt2}", "\\cos 45^\\circ + i \\sin 45^\\circ"},
     };
@@ -221,7 +224,8 @@ static void extraction(void **state)
         {"\\boxedtext{3} is 4", "4", WH_EXTRACT_LAST_NUMBER},
         {"\\boxed{}", "", WH_EXTRACT_NONE},
         {"\\boxed{ 5. }", "5", WH_EXTRACT_BOXED},
-        {"Final Answer: The final answer is $\\frac{1}{2}$. I hope it is correct.", "$\\frac{1}{2}$", WH_EXTRACT_FINAL},
+        {"Final Answer: The final answer is $\\frac{1}{2}$. I hope it is correct.", "$\\frac{1}{2}$",
+         WH_EXTRACT_FINAL},
         {"\\boxed{1} The final answer is $2$. I hope it is correct.", "$2$", WH_EXTRACT_FINAL},
         {"He has 3 + 4 = <<3+4=7>>7 left.\n#### 7", "7", WH_EXTRACT_HASHES},
         {"#### 1,234\nmore text 5", "1,234", WH_EXTRACT_HASHES},
@@ -245,8 +249,8 @@ static void extraction(void **state)
         wh_extract_rule rule;
         assert_int_equal(wh_extract_answer(&out, &rule, cases[i].text, strlen(cases[i].text), NULL), WH_OK);
         if (strcmp(wh_buf_str(&out), cases[i].answer) || rule != cases[i].rule)
-            fail_msg("'%s': '%s' by %s, expected '%s' by %s", cases[i].text, wh_buf_str(&out), wh_extract_rule_name(rule),
-                     cases[i].answer, wh_extract_rule_name(cases[i].rule));
+            fail_msg("'%s': '%s' by %s, expected '%s' by %s", cases[i].text, wh_buf_str(&out),
+                     wh_extract_rule_name(rule), cases[i].answer, wh_extract_rule_name(cases[i].rule));
         wh_buf_free(&out);
     }
 }
@@ -267,10 +271,67 @@ static void hostile_input_costs_bounded_time(void **state)
 {
     (void)state;
     static const char *const units[] = {
-        "(", "{", "[", "\\{", "\\boxed{", "\\boxed{}", "\\boxed", "$", "#", "####", "answer is ", "answer:\n", "\\frac", "\\frac{1}{", "x^",
-        "9^", "-", "!", "5!", "1000!", "|", "1,", "1,000,", "\\pm1", "\\sqrt", "\\sqrt{", "\\text{", "\\begin{pmatrix}", "1&", "\\\\", "x_",
-        "\\overline{", "0.\\overline{3}", "9", ".", "/", "1/", "\\binom{999}{500}+", "x^{99}+", "\\in", "<", "x<", "\\cup", "e", "1e9", "\\circ",
-        "\\", "\xF0\x9F\x98\x80", "\xC2", " ", "\n", "I hope", "final answer is ", "{1\\over ", "\\log_", "\\sin", "\\sin^", "\\{1,2,\\{", "=", ":", "'",
+        "(",
+        "{",
+        "[",
+        "\\{",
+        "\\boxed{",
+        "\\boxed{}",
+        "\\boxed",
+        "$",
+        "#",
+        "####",
+        "answer is ",
+        "answer:\n",
+        "\\frac",
+        "\\frac{1}{",
+        "x^",
+        "9^",
+        "-",
+        "!",
+        "5!",
+        "1000!",
+        "|",
+        "1,",
+        "1,000,",
+        "\\pm1",
+        "\\sqrt",
+        "\\sqrt{",
+        "\\text{",
+        "\\begin{pmatrix}",
+        "1&",
+        "\\\\",
+        "x_",
+        "\\overline{",
+        "0.\\overline{3}",
+        "9",
+        ".",
+        "/",
+        "1/",
+        "\\binom{999}{500}+",
+        "x^{99}+",
+        "\\in",
+        "<",
+        "x<",
+        "\\cup",
+        "e",
+        "1e9",
+        "\\circ",
+        "\\",
+        "\xF0\x9F\x98\x80",
+        "\xC2",
+        " ",
+        "\n",
+        "I hope",
+        "final answer is ",
+        "{1\\over ",
+        "\\log_",
+        "\\sin",
+        "\\sin^",
+        "\\{1,2,\\{",
+        "=",
+        ":",
+        "'",
     };
     double start = wh_clock_now();
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -283,21 +344,38 @@ static void hostile_input_costs_bounded_time(void **state)
             wh_answer a = parse(s);
             if (!wh_answer_is_empty(&a)) assert_true(same || sizes[k] > 0);
             wh_answer_free(&a);
-            if (wh_clock_now() - begin > 5) fail_msg("%zu bytes of '%s' took %.1f s", sizes[k], units[i], wh_clock_now() - begin);
+            if (wh_clock_now() - begin > 5)
+                fail_msg("%zu bytes of '%s' took %.1f s", sizes[k], units[i], wh_clock_now() - begin);
             free(s);
         }
     }
     assert_true(wh_clock_now() - start < 120);
     /* numbers without end */
-    static const char *const big[] = {"9^9^9^9", "9^{9^{9^9}}", "10^{10^{10}}", "((100000!)!)!", "2^{-99999999999}", "0^{-1}", "0^0", "1e9999",
-                                      "10^{999999999}", "\\sqrt{10^{400}}", "\\ln 0", "\\tan 90^\\circ", "\\binom{10^9}{5\\cdot 10^8}", "(-1)^{1/2}",
-                                      "\\infty - \\infty", "\\lfloor 10^{300} \\rfloor", "\\log_1 5", "(1/0)!", "e^{e^{e^{e^e}}}"};
+    static const char *const big[] = {"9^9^9^9",
+                                      "9^{9^{9^9}}",
+                                      "10^{10^{10}}",
+                                      "((100000!)!)!",
+                                      "2^{-99999999999}",
+                                      "0^{-1}",
+                                      "0^0",
+                                      "1e9999",
+                                      "10^{999999999}",
+                                      "\\sqrt{10^{400}}",
+                                      "\\ln 0",
+                                      "\\tan 90^\\circ",
+                                      "\\binom{10^9}{5\\cdot 10^8}",
+                                      "(-1)^{1/2}",
+                                      "\\infty - \\infty",
+                                      "\\lfloor 10^{300} \\rfloor",
+                                      "\\log_1 5",
+                                      "(1/0)!",
+                                      "e^{e^{e^{e^e}}}"};
     for (size_t i = 0; i < sizeof big / sizeof *big; i++) {
         assert_true(grade(big[i], big[i]));
         assert_false(grade(big[i], "7"));
     }
     /* sets of sets: matching every element with every other must give up, not explode */
-    char   *sets[2];
+    char *sets[2];
     for (int side = 0; side < 2; side++) {
         wh_buf b = {0};
         for (int i = 0; i < 30; i++) {
@@ -321,8 +399,8 @@ static void bytes_of_any_kind(void **state)
     (void)state;
     for (uint64_t trial = 0; trial < 3000; trial++) {
         static const char alphabet[] = "0123456789+-*/^_(){}[]|,.;:=<>!$%\\&'xyei \n\0\xC2\xB0\xE2\x88\x9A\xFF";
-        char   text[64];
-        size_t n = wh_rng_u64(7, trial, 0) % sizeof text;
+        char              text[64];
+        size_t            n = wh_rng_u64(7, trial, 0) % sizeof text;
         for (size_t i = 0; i < n; i++) text[i] = alphabet[wh_rng_u64(7, trial, i + 1) % (sizeof alphabet - 1)];
         wh_answer a;
         bool      equal;
