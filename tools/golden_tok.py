@@ -450,7 +450,7 @@ def compare(args):
     print(f"tokenizers {tokenizers.__version__}, sentencepiece {sentencepiece.__version__}, Unicode {unicodedata.unidata_version} for the sweep of {len(chars)} characters\n")
     print("| vocabulary, texts | texts | bytes | ids | texts with other ids | not decoded to the same bytes |\n|---|---|---|---|---|---|")
 
-    def all_of(name, path, reference, spm=False):
+    def all_of(name, path, reference, spm=False, llama=True):
         whet = Whet(path)
         keep = (lambda t: "\0" not in t and "▁" not in t) if spm else (lambda t: True)
         whole = text.replace("\0", "").replace("▁", "") if spm else text
@@ -459,7 +459,7 @@ def compare(args):
         compare_one(f"{name}: its lines", whet, reference, [l for l in lines if l], int(spm))
         compare_one(f"{name}: hard cases, tricky random texts", whet, reference, [t for t in HARD + pieces if keep(t) and t], int(spm))
         compare_one(f"{name}: every assigned character", whet, reference, [t.replace("\0", "").replace("▁", "") if spm else t for t in sweep], int(spm))
-        if args.llama_tokenize:
+        if args.llama_tokenize and llama:
             compare_one(f"{name}: one mixed text, llama-tokenize", whet, lambda t: llama_tokenize(args.llama_tokenize, path, t), [whole], int(spm))
 
     def all_bpe(name, v, pre, **ids):
@@ -479,7 +479,7 @@ def compare(args):
     path = all_bpe("llama-bpe (Llama 3)", llama, "llama-bpe", bos_token_id=128000, eos_token_id=128009)
     import tiktoken
     tt = tiktoken.Encoding("llama3", pat_str=LLAMA3, mergeable_ranks=ranks, special_tokens={})
-    all_of("llama-bpe (Llama 3), tiktoken", path, lambda t: tt.encode(t, disallowed_special=()))
+    all_of("llama-bpe (Llama 3), tiktoken", path, lambda t: tt.encode(t, disallowed_special=()), llama=False)
 
     for name, file in (("llama (Mistral v0.1)", "tokenizer.model.v1"), ("llama (Mistral v0.3)", "mistral_instruct_tokenizer_240323.model.v3")):
         sp, tokens, types, scores = read_spm(os.path.join(args.vocabs, "mistral_common/data", file))
@@ -488,13 +488,18 @@ def compare(args):
         all_of(name, path, sp.encode, spm=True)
         compare_mistral_chat(name, path, sp, os.path.join(args.vocabs, "mistral_common/data", file))
 
-    print()
+    print("\nSpeed, qwen2, one thread, best of three in turn\n")
+    print("| text | Whet | Hugging Face tokenizers |\n|---|---|---|")
     whet = Whet(os.path.join(args.models, "coder1.5b.gguf"))
-    for label, big in (("mixed text", text * 10), ("one word of 1 MB", "a" * 1_000_000), ("1 MB of spaces", " " * 1_000_000), ("1 MB of digits", "7" * 1_000_000)):
-        start = time.time()
-        whet.encode(big)
-        took = time.time() - start
-        print(f"- qwen2, {label}: {len(big.encode()) / took / 1e6:.1f} MB/s ({took:.2f} s)")
+    hf = hf_bpe(qwen["tokens"], qwen["types"], qwen["merges"], "qwen2", False)
+    for label, big in (("2 MB, mixed", text * 10), ("one word of 1 MB", "a" * 1_000_000), ("1 MB of spaces", " " * 1_000_000), ("1 MB of digits", "7" * 1_000_000)):
+        took = [[], []]
+        for _ in range(3):
+            for k, encode in enumerate((whet.encode, lambda t: hf.encode(t, add_special_tokens=False))):
+                start = time.perf_counter()
+                encode(big)
+                took[k].append(time.perf_counter() - start)
+        print(f"| {label} |" + "|".join(f" {len(big.encode()) / min(t) / 1e6:.1f} MB/s " for t in took) + "|", flush=True)
 
 
 def llama3(path):
