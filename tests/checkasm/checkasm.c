@@ -95,6 +95,34 @@ const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
     if (in_use & AVX) return "the upper halves (no vzeroupper)";
     return NULL;
 }
+#elif defined(__aarch64__)
+/* Fill x19-x28 and d8-d15 with a pattern plus their numbers, call; 0 when all came back as they were. */
+uint64_t checkasm_call_arm(wh_mm_fn *fn, const wh_mm *a, uint64_t pattern);
+__asm__(".text\n"
+        "checkasm_call_arm:\n"
+        "  stp x29, x30, [sp, #-176]!\n"
+        "  str x2, [sp, #160]\n"
+        "  .irp n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28\n"
+        "  str x\\n, [sp, #16 + 8 * (\\n - 19)]; add x\\n, x2, #\\n\n"
+        "  .endr\n"
+        "  .irp n, 8, 9, 10, 11, 12, 13, 14, 15\n"
+        "  str d\\n, [sp, #96 + 8 * (\\n - 8)]; add x9, x2, #\\n; fmov d\\n, x9\n"
+        "  .endr\n"
+        "  mov x9, x0; mov x0, x1; blr x9\n"
+        "  ldr x2, [sp, #160]; mov x0, #0\n"
+        "  .irp n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28\n"
+        "  add x9, x2, #\\n; eor x9, x9, x\\n; orr x0, x0, x9; ldr x\\n, [sp, #16 + 8 * (\\n - 19)]\n"
+        "  .endr\n"
+        "  .irp n, 8, 9, 10, 11, 12, 13, 14, 15\n"
+        "  add x9, x2, #\\n; fmov x10, d\\n; eor x9, x9, x10; orr x0, x0, x9; ldr d\\n, [sp, #96 + 8 * (\\n - 8)]\n"
+        "  .endr\n"
+        "  ldp x29, x30, [sp], #176\n"
+        "  ret\n");
+
+const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+{
+    return checkasm_call_arm(fn, a, 0x123456789abcdef1) ? "a callee-saved register" : NULL;
+}
 #else
 const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
 {
