@@ -1,0 +1,266 @@
+/* mm_neon: y (m,n) = x (m,k) · wᵀ (n,k), int8 activations, integer weights, plain Advanced SIMD.
+ *
+ *   void wh_mm_<layout>_neon(const wh_mm *a);            l4 l4m l5 l5m l8 k4m k5m h4m h6
+ *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
+ *   The walk, and taking the integers apart: mm_arm.h
+ *
+ * An atom is 16 rows x 4 k: register r holds rows 4r .. 4r+3. With x's four k in every 32-bit lane, smull and smlal
+ * multiply two rows x 4 k at a time into eight int16, which stay int16 for a whole group. A tile is 2 rows of x:
+ *
+ *   v0-v15   int16 sums: row i of x, rows 2p, 2p+1 of the panel in v(8i+p)    (8 bits: int32, two k added)
+ *   v16-v19  weights
+ *   v20-v23  x: 32 k of row i in v(20+2i), v(21+2i)
+ *   v24-v27  a quad of x in every lane; v24-v31 temporaries at the end of a group
+ *
+ * Why int16 is enough (|x| <= 127): a lane is the sum of one product per quad, and lanes are added in pairs:
+ *
+ *   integers       quads   lane               pair of lanes         then
+ *   -8 .. 15         8     15·127·8 = 15240   30480                 addp .8h, sadalp .4s
+ *   -16 .. 15        8     16·127·8 = 16256   32512                 the same
+ *   0 .. 31          8     31·127·8 = 31496   too large             sadalp .4s, addp .4s      (l5m, k5m)
+ *   -32 .. 31        4     32·127·4 = 16256   32512                 addp .8h, sadalp .4s      (groups of 16)
+ *   -4 .. 3          4     4·127·4  = 2032    4064, all four 8128   addp .8h twice, smlal     (h4m: sc as int16)
+ *   -128 .. 127      2     128·127·2 = 32512                        sadalp .4s after two quads, addp .4s
+ *
+ * smlal is 8 MAC in one slot of the only multiplying pipe (A72: F0): no order of instructions gets past 8 MAC per
+ * cycle, and the tile is small because x and weights come through other pipes.
+ */
+#include "mm_arm.h"
+    .arch armv8-a
+
+.macro PAIR_OUT a
+    PAIR_OUT_QUADS \a
+.endm
+
+/* Minima to MINS_AT: [group][16] int16, from [pair of groups][row][2] bytes. */
+.macro MINS_HEAD groups
+    add     SC, SCRATCH, #MINS_AT
+    mov     G, #\groups/2
+1:  ldp     q4, q5, [W], #32
+    uzp1    v6.16b, v4.16b, v5.16b
+    uzp2    v7.16b, v4.16b, v5.16b
+    uxtl    v0.8h, v6.8b
+    uxtl2   v1.8h, v6.16b
+    uxtl    v2.8h, v7.8b
+    uxtl2   v3.8h, v7.16b
+    STORE4  0, SC, 0
+    add     SC, SC, #64
+    subs    G, G, #1
+    b.ne    1b
+.endm
+
+/* v4-v7 = M = Σ mn · sum */
+.macro MINS i, groups
+    add     T0, SCRATCH, #MINS_AT
+    .irp half, 0, 1
+    .if \half*8 < \groups
+    ldr     q8, [ps\i, #16*\half]
+    .irp g, 0, 1, 2, 3, 4, 5, 6, 7
+    ldp     q16, q17, [T0], #32
+    .if \half+\g == 0
+    MINS_4  smull, \g
+    .else
+    MINS_4  smlal, \g
+    .endif
+    .endr
+    .endif
+    .endr
+.endm
+.macro MINS_4 op, g
+    \op     v4.4s, v16.4h, v8.h[\g]
+    \op\()2 v5.4s, v16.8h, v8.h[\g]
+    \op     v6.4s, v17.4h, v8.h[\g]
+    \op\()2 v7.4s, v17.8h, v8.h[\g]
+.endm
+
+.macro EACH_ROW rows, op, args:vararg
+    .irp i, 0, 1
+    .if \i < \rows
+    \op     \i, \args
+    .endif
+    .endr
+.endm
+
+.macro LOAD_X i, a, b
+    ldp     q\a, q\b, [px\i], #32
+.endm
+
+/* v\to = quad q of the row in every lane */
+.macro SPREAD q, to, x
+    SPREAD_ \to, %(\x+\q/4), %(\q-\q/4*4)
+.endm
+.macro SPREAD_ to, x, lane
+    dup     v\to\().4s, v\x\().s[\lane]
+.endm
+
+/* v\lo, v\hi = (op smlal: +=) two rows each of v\w times v\x */
+.macro TIMES op, lo, hi, w, x
+    \op     v\lo\().8h, v\w\().8b, v\x\().8b
+    \op\()2 v\hi\().8h, v\w\().16b, v\x\().16b
+.endm
+
+/* ---- up to 6 bits ---- */
+
+.macro QUAD rows, q, op, s /* v\s, v\s+1: x */
+    LOAD4   16, U, 64*\q
+    .irp i, 0, 1
+    .if \i < \rows
+    SPREAD  \q, %(\s+\i), %(20+2*\i)
+    .irp r, 0, 1, 2, 3
+    TIMES   \op, %(8*\i+2*\r), %(8*\i+2*\r+1), %(16+\r), %(\s+\i)
+    .endr
+    .endif
+    .endr
+.endm
+/* Four quads from \q on, the first of which begins the sums if \op is smull. */
+.macro QUADS rows, q, op
+    QUAD    \rows, \q, \op, 24
+    QUAD    \rows, %(\q+1), smlal, 26
+    QUAD    \rows, %(\q+2), smlal, 24
+    QUAD    \rows, %(\q+3), smlal, 26
+.endm
+
+/* v\d+r = v\a+2r and v\a+2r+1 added in pairs, r < \n */
+.macro PAIRS type, d, a, n
+    .irp r, 0, 1, 2, 3
+    .if \r < \n
+    PAIR_   \type, %(\d+\r), %(\a+2*\r), %(\a+2*\r+1)
+    .endif
+    .endr
+.endm
+.macro PAIR_ type, d, a, b
+    addp    v\d\().\type, v\a\().\type, v\b\().\type
+.endm
+.macro WIDEN_ d, a
+    sadalp  v\d\().4s, v\a\().8h
+.endm
+
+/* v24-v27 = begin + the dots of row i, from int16 sums in v\a .. \a+7 that may be added in pairs (or not: wide) */
+.macro DOTS wide, a
+    .if \wide
+    LOAD_BEGIN 24
+    LOAD_BEGIN 28
+    .irp r, 0, 1, 2, 3, 4, 5, 6, 7
+    WIDEN_  %(24+\r), %(\a+\r)
+    .endr
+    PAIRS   4s, 24, 24, 4
+    .else
+    LOAD_BEGIN 24
+    PAIRS   8h, \a, \a, 4
+    .irp r, 0, 1, 2, 3
+    WIDEN_  %(24+\r), %(\a+\r)
+    .endr
+    .endif
+.endm
+.macro LOAD_BEGIN v
+    LOAD_BEGIN_ \v, %(\v+1), %(\v+2), %(\v+3)
+.endm
+.macro LOAD_BEGIN_ a, b, c, d
+    ldp     q\a, q\b, [SCRATCH, #BEGIN_AT]
+    ldp     q\c, q\d, [SCRATCH, #BEGIN_AT]
+.endm
+
+.macro END i, min, wide
+    DOTS    \wide, %(8*\i)
+    LEGACY_END \i, \min, 24, %(8*\i), 28, 29
+.endm
+.macro SUM i, at, wide
+    DOTS    \wide, %(8*\i)
+    K_SUM   \i, \at, 24, %(8*\i)
+.endm
+/* All dots fit int16: S += dot · sc, sc int16. */
+.macro SUM_WORDS i, at
+    SUM_WORDS_ \i, \at, %(8*\i), %(8*\i+1), %(8*\i+2), %(8*\i+3)
+.endm
+.macro SUM_WORDS_ i, at, a, b, sc0, sc1
+    PAIRS   8h, \a, \a, 4
+    PAIRS   8h, \a, \a, 2
+    ldp     q\sc0, q\sc1, [SC, #\at]
+    LOAD4   24, SCRATCH, SUMS_AT+64*\i
+    smlal   v24.4s, v\a\().4h, v\sc0\().4h
+    smlal2  v25.4s, v\a\().8h, v\sc0\().8h
+    smlal   v26.4s, v\b\().4h, v\sc1\().4h
+    smlal2  v27.4s, v\b\().8h, v\sc1\().8h
+    STORE4  24, SCRATCH, SUMS_AT+64*\i
+.endm
+
+/* ---- 8 bits: int32 sums in v0-v15, two quads at a time ---- */
+
+.macro TWO_QUADS rows, q
+    .irp i, 0, 1
+    .if \i < \rows
+    SPREAD  \q, %(24+2*\i), %(20+2*\i)
+    SPREAD  %(\q+1), %(25+2*\i), %(20+2*\i)
+    .endif
+    .endr
+    .irp r, 0, 1, 2, 3
+    TWO_QUADS_W %(16+(\r-\r/2*2)*2), %(17+(\r-\r/2*2)*2), %(64*\q+16*\r), %(64*\q+64+16*\r)
+    .irp i, 0, 1
+    .if \i < \rows
+    TWO_QUADS_ %(8*\i+2*\r), %(8*\i+2*\r+1), %(28+2*\i), %(29+2*\i), %(16+(\r-\r/2*2)*2), %(17+(\r-\r/2*2)*2), %(24+2*\i), %(25+2*\i)
+    .endif
+    .endr
+    .endr
+.endm
+.macro TWO_QUADS_W a, b, at, at64
+    ldr     q\a, [U, #\at]
+    ldr     q\b, [U, #\at64]
+.endm
+.macro TWO_QUADS_ lo, hi, t0, t1, w0, w1, x0, x1
+    TIMES   smull, \t0, \t1, \w0, \x0
+    TIMES   smlal, \t0, \t1, \w1, \x1
+    WIDEN_  \lo, \t0
+    WIDEN_  \hi, \t1
+.endm
+.macro BEGIN_8 i
+    LOAD_BEGIN %(8*\i)
+    LOAD_BEGIN %(8*\i+4)
+.endm
+.macro END_8 i
+    PAIRS   4s, %(8*\i), %(8*\i), 4
+    LEGACY_END \i, 0, %(8*\i), 16, 24, 25
+.endm
+
+.macro GROUP rows, family, bits, group, min
+    .irp i, 0, 1
+    .if \i < \rows
+    LOAD_X  \i, %(20+2*\i), %(21+2*\i)
+    .endif
+    .endr
+    .if \bits == 8
+    EACH_ROW \rows, BEGIN_8
+    .irp q, 0, 2, 4, 6
+    TWO_QUADS \rows, \q
+    .endr
+    EACH_ROW \rows, END_8
+    .else
+    QUADS   \rows, 0, smull
+    .if \group == 16 && \bits == 4
+    EACH_ROW \rows, SUM_WORDS, 0
+    QUADS   \rows, 4, smull
+    EACH_ROW \rows, SUM_WORDS, 32
+    .elseif \group == 16
+    EACH_ROW \rows, SUM, 0, 0
+    QUADS   \rows, 4, smull
+    EACH_ROW \rows, SUM, 64, 0
+    .else
+    QUADS   \rows, 4, smlal
+    .ifc \family, legacy
+    EACH_ROW \rows, END, \min, %(\bits == 5 && \min)
+    .else
+    EACH_ROW \rows, SUM, 0, %(\bits == 5)
+    .endif
+    .endif
+    .endif
+.endm
+
+/*      layout    family  bits group min offset begin words most even */
+KERNEL  l4,  neon, legacy, 4,  32,  0,  1, magic,   0,  2,  0
+KERNEL  l4m, neon, legacy, 4,  32,  1,  0, magic,   0,  2,  0
+KERNEL  l5,  neon, legacy, 5,  32,  0,  1, magic,   0,  2,  0
+KERNEL  l5m, neon, legacy, 5,  32,  1,  0, pairs,   0,  2,  0
+KERNEL  l8,  neon, legacy, 8,  32,  0,  1, pairs,   0,  2,  0
+KERNEL  k4m, neon, k,      4,  32,  8,  0, zero,    0,  2,  0
+KERNEL  k5m, neon, k,      5,  32,  8,  0, zero,    0,  2,  0
+KERNEL  h4m, neon, k,      4,  16, 16,  1, zero,    1,  2,  0
+KERNEL  h6,  neon, k,      6,  16,  0,  1, zero,    0,  2,  0
