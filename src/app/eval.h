@@ -1,0 +1,47 @@
+/* eval: an evaluation under way: its records in the journal, and how it is shown. */
+#ifndef WH_APP_EVAL_H
+#define WH_APP_EVAL_H
+
+#include "app/dataset.h"
+#include "app/load.h"
+#include "app/score.h"
+#include "app/search_opts.h"
+#include "journal/journal.h"
+#include "search/driver.h"
+
+typedef struct wh_eval_opts {
+    const char *data, *journal;
+    int64_t     limit, seed, batch;
+    bool        json;
+} wh_eval_opts;
+
+typedef struct wh_eval {
+    const wh_eval_opts *o;
+    wh_search_choice    choice;
+    wh_loaded           l;
+    wh_dataset          data;
+    bool               *done; /* per problem: the journal had it */
+    wh_journal         *journal;
+    wh_score            score;
+
+    double   began, last; /* of this run; when the last problem was done */
+    size_t   fresh;       /* problems of this run */
+    uint64_t fresh_tokens;
+    wh_code  code; /* why a callback wants the run to end */
+    wh_err  *err;
+} wh_eval;
+
+/* What the results depend on, for the header of the journal. */
+wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err);
+
+/* The records of a problem: one per sample, and one that closes it. NULL: no memory. */
+json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *right, double seconds);
+
+/* A wh_journal_each: takes the closing records (they repeat what the samples came to) of problems in the
+ * set; user is the wh_eval. */
+wh_code wh_eval_replay(void *user, const json_t *record, wh_err *err);
+
+void wh_eval_show(const wh_eval *v);  /* progress */
+void wh_eval_print(const wh_eval *v); /* the result: a table, or JSON */
+
+#endif
