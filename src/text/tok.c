@@ -7,6 +7,7 @@
 #include "text/tok_impl.h"
 #include "text/utf8.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +106,7 @@ static bool looks_like_control(wh_tok_str s)
 
 static wh_code load_types(wh_tok *t, const wh_tok_vocab *v, wh_err *err)
 {
+    assert(t->text); /* load_spellings came before */
     if (v->types && v->n_types != t->n)
         return wh_err_set(err, WH_ERR_FORMAT,
                           "tokenizer.ggml.token_type has %zu entries, tokenizer.ggml.tokens %zu", v->n_types,

@@ -197,7 +197,7 @@ static wh_code encode_word(job *j, const char *s, size_t n)
 {
     const wh_bpe *b = &j->t->bpe;
     if (b->ignore_merges) {
-        int32_t id;
+        int32_t id = -1;
         WH_TRY(whole_word(j, &id, s, n));
         if (id >= 0) return wh_tok_ids_push(j->ids, id, j->err);
     }
