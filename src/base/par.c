@@ -3,17 +3,22 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <omp.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-/* A sense-reversing barrier: the last to arrive resets the count and advances the generation. The two
- * counters are on cache lines of their own, so that waiting reads do not disturb arriving writes. */
+/* A sense-reversing barrier: the last to arrive resets the count and advances the generation. The counters
+ * are on cache lines of their own, so that waiting reads do not disturb arriving writes. Who has waited for
+ * `spins` turns sleeps on the generation; the last to arrive wakes sleepers, if there are any. */
 struct wh_par {
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_uint generation;
-    _Alignas(64) int threads;
+    _Alignas(64) atomic_int sleepers;
+    int threads, spins;
 };
 
 wh_code wh_par_create(wh_par **out, int threads, wh_err *err)
@@ -26,7 +31,11 @@ wh_code wh_par_create(wh_par **out, int threads, wh_err *err)
     if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the thread team");
     atomic_init(&p->arrived, 0);
     atomic_init(&p->generation, 0);
+    atomic_init(&p->sleepers, 0);
     p->threads = threads;
+    /* A turn is some 50 ns. With a core for each thread the others are here soon; without, the core is better
+     * given to a thread that is still to come. */
+    p->spins = threads <= wh_cpu_cores() ? 4000 : 20;
     *out = p;
     return WH_OK;
 }
@@ -62,20 +71,30 @@ static inline void relax(void)
 #endif
 }
 
+static void sleep_while(wh_par *p, unsigned generation)
+{
+    atomic_fetch_add(&p->sleepers, 1);
+    while (atomic_load(&p->generation) == generation)
+        syscall(SYS_futex, &p->generation, FUTEX_WAIT_PRIVATE, generation, NULL, NULL, 0);
+    atomic_fetch_sub(&p->sleepers, 1);
+}
+
 void wh_par_barrier(wh_par *p)
 {
-    enum { SPINS = 4000 }; /* some 40 to 100 us: longer than any imbalance between two stages */
     if (p->threads == 1) return;
     unsigned generation = atomic_load_explicit(&p->generation, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) == p->threads - 1) {
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&p->generation, generation + 1, memory_order_release);
+        /* In one total order with the sleepers' count and their look at the generation: nobody is missed. */
+        atomic_store(&p->generation, generation + 1);
+        if (atomic_load(&p->sleepers)) syscall(SYS_futex, &p->generation, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
         return;
     }
-    for (int i = 0; atomic_load_explicit(&p->generation, memory_order_acquire) == generation; i++) {
-        if (i < SPINS) relax();
-        else sched_yield();
+    for (int i = 0; i < p->spins; i++) {
+        if (atomic_load_explicit(&p->generation, memory_order_acquire) != generation) return;
+        relax();
     }
+    sleep_while(p, generation);
 }
 
 void wh_par_range(size_t *begin, size_t *end, size_t n, size_t unit, int tid, int nth)

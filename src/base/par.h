@@ -1,7 +1,7 @@
 /* par: a team of threads that run the same function together (SPMD).
  *
  * One parallel region covers a whole forward pass; inside it the threads meet at barriers. A barrier
- * spins for a bounded time and then yields, so more threads than cores slow a team down but do not
+ * spins for a bounded time and then sleeps, so more threads than cores slow a team down but do not
  * make it collapse. par.c is the only file that knows of OpenMP.
  */
 #ifndef WH_BASE_PAR_H
