@@ -71,4 +71,7 @@ wh_chat_solve wh_chat_solve_prompt(const wh_chat *chat);
 wh_code wh_chat_encode_problem(const wh_chat *chat, wh_tok_ids *ids, wh_tok_str problem, wh_tok_str so_far,
                                wh_err *err);
 
+/* Without white space at its ends, as Python's str.strip(). */
+wh_tok_str wh_chat_trim(wh_tok_str text);
+
 #endif

@@ -1,0 +1,412 @@
+/* prm: one reader of solutions: its model, its head, and the scorings under way.
+ *
+ * A scoring is one job of an engine: the whole path as the kind renders it, looked at where the new steps end. The
+ * engine finds what it has of the path; what its positions give (two logits, or a hidden state that goes through
+ * the head) becomes probabilities in the engine's callback, and the owner's callback gets them.
+ *
+ * Invariant: every ticket in the list belongs to exactly one job that has not been answered.
+ */
+#include "base/mem.h"
+#include "reward/prm_impl.h"
+#include "text/tok_gguf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct ticket {
+    wh_prm        *prm;
+    struct ticket *next, **link; /* link: what points here */
+    size_t         n_new, n_fit;
+    double        *scores; /* (n_new) */
+    void (*on_done)(void *, const wh_prm_result *);
+    void          *user;
+} ticket;
+
+struct wh_prm {
+    const wh_prm_kind *kind;
+    const wh_model    *model; /* these four are own_*, or the policy's */
+    const wh_tok      *tok;
+    const wh_chat     *chat;
+    wh_engine         *engine;
+    wh_model          *own_model;
+    wh_tok            *own_tok;
+    wh_chat           *own_chat;
+    wh_engine         *own_engine; /* NULL: attached */
+    wh_prm_mlp        *head;       /* NULL: the kind reads logits */
+    int32_t            marker, good, bad;
+    wh_cost            cost;
+    uint64_t           head_flops; /* of the head, so far */
+    ticket            *tickets;
+};
+
+static const wh_prm_kind *const kinds[] = {
+#define WH_PRM_X(name) &wh_prm_##name,
+#include "reward/prm.def"
+#undef WH_PRM_X
+};
+enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+
+static const char key_kind[] = "whet.prm.kind";
+
+/* ---- kinds ------------------------------------------------------------------------------------------------ */
+
+const wh_prm_about *wh_prm_get_about(size_t i) { return i < N_KINDS ? &kinds[i]->about : NULL; }
+
+static const wh_prm_kind *find_kind(const char *name, size_t n)
+{
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (strlen(kinds[i]->about.name) == n && memcmp(kinds[i]->about.name, name, n) == 0) return kinds[i];
+    return NULL;
+}
+
+/* "math-shepherd, rlhflow-mistral, ..." */
+static const char *all_kinds(char buf[128])
+{
+    size_t at = 0;
+    for (size_t i = 0; i < N_KINDS && at < 128; i++)
+        at += (size_t)snprintf(buf + at, 128 - at, "%s%s", i ? ", " : "", kinds[i]->about.name);
+    return buf;
+}
+
+static wh_code need_kind(const wh_prm_kind **out, const char *name, size_t n, wh_err *err)
+{
+    char known[128];
+    *out = find_kind(name, n);
+    return *out ? WH_OK
+                : wh_err_set(err, WH_ERR_UNSUPPORTED, "'%.*s' is no kind of PRM that Whet knows: %s", (int)(n < 32 ? n : 32), name,
+                             all_kinds(known));
+}
+
+/* What the file says it is; NULL: nothing. */
+static wh_code kind_of_file(const wh_prm_kind **out, const wh_gguf *g, wh_err *err)
+{
+    wh_gguf_str name;
+    *out = NULL;
+    if (!wh_gguf_has(g, key_kind)) return WH_OK;
+    WH_TRY(wh_gguf_get_str(g, key_kind, &name, err));
+    return need_kind(out, name.s, name.len, err) == WH_OK ? WH_OK : wh_err_wrap(err, "key '%s'", key_kind);
+}
+
+/* How to use g, which was opened as a PRM with these options. */
+static wh_code choose_kind(const wh_prm_kind **out, const wh_gguf *g, const wh_prm_opts *o, wh_err *err)
+{
+    const wh_prm_kind *file = NULL, *asked = NULL;
+    char known[128];
+    if (o->kind) WH_TRY(need_kind(&asked, o->kind, strlen(o->kind), err));
+    if (o->head && asked && asked != &wh_prm_head)
+        return wh_err_set(err, WH_ERR_ARG, "a head file makes a PRM of kind head, not %s", o->kind);
+    if (o->head) asked = &wh_prm_head;
+    WH_TRY(kind_of_file(&file, g, err));
+    if (file == &wh_prm_head)
+        return wh_err_set(err, WH_ERR_ARG, "it is a head file: it needs a model as its trunk");
+    if (asked == &wh_prm_head && !o->head) return wh_err_set(err, WH_ERR_ARG, "a PRM of kind head needs a head file");
+    if (file && asked && file != asked && asked != &wh_prm_head)
+        return wh_err_set(err, WH_ERR_ARG, "it is a PRM of kind %s, not %s", file->about.name, o->kind);
+    *out = asked ? asked : file;
+    return *out ? WH_OK
+                : wh_err_set(err, WH_ERR_ARG, "it does not say that it is a PRM (key '%s'), so its kind must be named: %s", key_kind,
+                             all_kinds(known));
+}
+
+void wh_prm_describe(wh_buf *out, const wh_gguf *g)
+{
+    const wh_prm_kind *kind;
+    wh_err why;
+    if (!wh_gguf_has(g, key_kind)) return;
+    if (kind_of_file(&kind, g, &why) != WH_OK) {
+        wh_buf_puts(out, why.msg);
+        return;
+    }
+    wh_buf_puts(out, kind->about.name);
+    if (!kind->head_layers) return;
+    size_t before = out->len;
+    wh_buf_puts(out, ", head ");
+    size_t shapes = out->len;
+    wh_prm_mlp_describe(out, g);
+    if (out->len == shapes && out->len > before) wh_buf_puts(out, "missing");
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------- */
+
+/* The token that text is; -1 when there is no text. */
+static wh_code find_token(int32_t *out, const wh_prm *p, const char *text, wh_err *err)
+{
+    wh_tok_ids ids = {0};
+    *out = -1;
+    if (!text) return WH_OK;
+    wh_code code = wh_tok_encode(p->tok, &ids, text, strlen(text), WH_TOK_SPECIAL, err);
+    if (code == WH_OK && ids.len != 1)
+        code = wh_err_set(err, WH_ERR_FORMAT, "'%s' is %zu tokens of the vocabulary: a PRM of kind %s needs it to be one",
+                          text[0] == '\n' ? "\\n" : text, ids.len, p->kind->about.name);
+    if (code == WH_OK) *out = ids.data[0];
+    wh_tok_ids_free(&ids);
+    return code;
+}
+
+static wh_code read_head(wh_prm *p, const wh_gguf *g, wh_par *par, wh_err *err)
+{
+    const wh_prm_kind *k = p->kind;
+    if (!k->head_layers) return WH_OK;
+    WH_TRY(wh_prm_mlp_read(&p->head, g, p->model->config.d, p->model->kern, par, err));
+    size_t layers = wh_prm_mlp_layers(p->head), outputs = wh_prm_mlp_outputs(p->head);
+    if (k->head_layers != WH_PRM_HEAD_ANY && (layers != k->head_layers || outputs != k->head_outputs))
+        return wh_err_set(err, WH_ERR_FORMAT, "the head has %zu layers and %zu outputs: a PRM of kind %s has %zu and %zu", layers, outputs,
+                          k->about.name, k->head_layers, k->head_outputs);
+    return WH_OK;
+}
+
+static wh_code read_head_file(wh_prm *p, const char *path, const char *trunk_path, wh_par *par, wh_err *err)
+{
+    const wh_prm_kind *kind;
+    wh_gguf *g;
+    WH_TRY(wh_gguf_open(&g, path, err));
+    wh_code code = kind_of_file(&kind, g, err);
+    if (code == WH_OK && kind != &wh_prm_head) code = wh_err_set(err, WH_ERR_ARG, "key '%s' does not say head", key_kind);
+    if (code == WH_OK) code = wh_prm_head_check(g, trunk_path, &p->model->config, err);
+    if (code == WH_OK) code = read_head(p, g, par, err);
+    if (code != WH_OK) wh_err_wrap(err, "%s", path);
+    wh_gguf_close(g);
+    return code;
+}
+
+/* What depends on the kind, once model, tokenizer and chat format are there. */
+static wh_code set_up(wh_prm *p, const char *head, const char *path, wh_par *par, wh_err *err)
+{
+    const wh_prm_kind *k = p->kind;
+    if (k->chat && !p->chat)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "it has no chat format that Whet knows: a PRM of kind %s needs one", k->about.name);
+    WH_TRY(find_token(&p->marker, p, k->marker, err));
+    WH_TRY(find_token(&p->good, p, k->good, err));
+    WH_TRY(find_token(&p->bad, p, k->bad, err));
+    if (k->good && p->good == p->bad)
+        return wh_err_set(err, WH_ERR_FORMAT, "'%s' and '%s' are the same token", k->good, k->bad);
+    return head ? read_head_file(p, head, path, par, err) : read_head(p, p->model->gguf, par, err);
+}
+
+/* The kind of a file, before anything large is read from it. */
+static wh_code look_at(const wh_prm_kind **kind, const char *path, const wh_prm_opts *o, wh_err *err)
+{
+    wh_gguf *g;
+    WH_TRY(wh_gguf_open(&g, path, err)); /* says the path itself */
+    wh_code code = choose_kind(kind, g, o, err);
+    if (code != WH_OK) wh_err_wrap(err, "%s", path);
+    wh_gguf_close(g);
+    return code;
+}
+
+static wh_code open_parts(wh_prm *p, const char *path, const wh_prm_opts *o, wh_par *par, wh_err *err)
+{
+    p->model = p->own_model;
+    WH_TRY(wh_tok_gguf_create(&p->own_tok, p->own_model->gguf, err));
+    p->tok = p->own_tok;
+    if (p->kind->chat) {
+        wh_code code = wh_tok_gguf_create_chat(&p->own_chat, p->own_model->gguf, p->own_tok, err);
+        if (code != WH_OK && code != WH_ERR_UNSUPPORTED) return code;
+    }
+    p->chat = p->own_chat;
+    WH_TRY(set_up(p, o->head, path, par, err));
+    wh_engine_opts e = o->engine;
+    size_t most = p->model->config.context;
+    if (!e.context) e.context = most < WH_PRM_CONTEXT ? most : WH_PRM_CONTEXT;
+    WH_TRY(wh_engine_create(&p->own_engine, p->model, p->tok, par, &e, err));
+    p->engine = p->own_engine;
+    return WH_OK;
+}
+
+static void set_cost(wh_prm *p)
+{
+    p->cost = *wh_engine_cost(p->engine);
+    p->cost.head = p->head ? wh_prm_mlp_flops(p->head) : 2 * (p->cost.head / p->model->config.vocab);
+}
+
+wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_par *par, wh_err *err)
+{
+    *out = NULL;
+    const wh_prm_kind *kind;
+    WH_TRY(look_at(&kind, path, opts, err));
+    wh_prm *p = wh_mem_zalloc(1, sizeof *p);
+    if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
+    p->kind = kind;
+    wh_code code = wh_model_open(&p->own_model, path, opts->isa, par, err); /* says the path itself */
+    if (code == WH_OK && (code = open_parts(p, path, opts, par, err)) != WH_OK) wh_err_wrap(err, "%s", path);
+    if (code != WH_OK) {
+        wh_prm_free(p);
+        return code;
+    }
+    set_cost(p);
+    *out = p;
+    return WH_OK;
+}
+
+wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_opts *opts, wh_par *par, wh_err *err)
+{
+    *out = NULL;
+    if (!opts->head) return wh_err_set(err, WH_ERR_ARG, "only a head can share its trunk with the policy, and no head file was given");
+    wh_prm *p = wh_mem_zalloc(1, sizeof *p);
+    if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
+    p->kind = &wh_prm_head;
+    p->model = policy->model;
+    p->tok = policy->tok;
+    p->chat = policy->chat;
+    p->engine = policy->engine;
+    wh_code code = set_up(p, opts->head, policy->path, par, err);
+    if (code != WH_OK) {
+        wh_prm_free(p);
+        return code;
+    }
+    set_cost(p);
+    *out = p;
+    return WH_OK;
+}
+
+static void free_ticket(ticket *t)
+{
+    if (!t) return;
+    if (t->link) *t->link = t->next;
+    if (t->next) t->next->link = t->link;
+    free(t->scores);
+    free(t);
+}
+
+void wh_prm_free(wh_prm *p)
+{
+    if (!p) return;
+    wh_engine_free(p->own_engine);
+    while (p->tickets) free_ticket(p->tickets);
+    wh_prm_mlp_free(p->head);
+    wh_chat_free(p->own_chat);
+    wh_tok_free(p->own_tok);
+    wh_model_free(p->own_model);
+    free(p);
+}
+
+const char *wh_prm_name(const wh_prm *p) { return p->kind->about.name; }
+size_t wh_prm_context(const wh_prm *p) { return wh_engine_context(p->engine); }
+const wh_cost *wh_prm_cost(const wh_prm *p) { return &p->cost; }
+
+/* ---- scoring ------------------------------------------------------------------------------------------------ */
+
+wh_code wh_prm_render(const wh_prm *p, wh_tok_ids *ids, size_t *positions, const wh_prm_spec *spec, wh_err *err)
+{
+    wh_tok_str *steps = wh_mem_alloc(spec->n_steps, sizeof *steps);
+    if (!steps) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu steps", spec->n_steps);
+    for (size_t i = 0; i < spec->n_steps; i++) steps[i] = wh_chat_trim((wh_tok_str){spec->steps[i], strlen(spec->steps[i])});
+    const wh_prm_input in = {.tok = p->tok, .chat = p->chat, .marker = p->marker, .good = p->good, .bad = p->bad,
+                             .question = {spec->question, strlen(spec->question)}, .steps = steps, .n_steps = spec->n_steps};
+    wh_code code = p->kind->render(&in, ids, positions, err);
+    free(steps);
+    return code;
+}
+
+/* The policy's own tokens and where its steps end in them. */
+static wh_code take_prefix(const wh_prm *p, wh_tok_ids *ids, size_t *positions, const wh_prm_spec *spec, wh_err *err)
+{
+    if (!spec->prefix || spec->n_prompt > spec->n_prefix)
+        return wh_err_set(err, WH_ERR_ARG, "a head on the policy needs the policy's tokens");
+    for (size_t i = 0; i < spec->n_prefix; i++) WH_TRY(wh_tok_ids_push(ids, spec->prefix[i], err));
+    size_t found;
+    WH_TRY(wh_prm_head_find_steps(&found, positions, spec->n_steps, ids, spec->n_prompt, p->tok, err));
+    if (found != spec->n_steps)
+        return wh_err_set(err, WH_ERR_ARG, "the policy's tokens make %zu steps, but %zu are to be scored", found, spec->n_steps);
+    return WH_OK;
+}
+
+static double score_at(wh_prm *p, const float *values, size_t width)
+{
+    if (!p->head) return p->kind->score(values, width);
+    return p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head));
+}
+
+static void on_values(void *user, const wh_score_result *r)
+{
+    ticket *t = user;
+    wh_prm *p = t->prm;
+    wh_prm_result result = {.n_new = t->n_new, .n_fit = t->n_fit, .cancelled = r->cancelled, .ledger = r->ledger};
+    if (!r->cancelled) {
+        double last = 0;
+        for (size_t i = 0; i < t->n_new; i++) {
+            if (i < r->n_positions) last = score_at(p, r->values + i * r->width, r->width);
+            t->scores[i] = last;
+        }
+        uint64_t flops = p->head ? r->n_positions * p->cost.head : 0;
+        result.ledger.head += flops;
+        p->head_flops += flops;
+        result.scores = t->scores;
+    }
+    if (t->on_done) t->on_done(t->user, &result);
+    free_ticket(t);
+}
+
+/* How many of the steps fit, and the first and last of those that are to be looked at: the new ones that fit or,
+ * when none of the new does, the last that does. */
+static wh_code choose_positions(const wh_prm *p, ticket *t, size_t *first, size_t *last, const size_t *positions,
+                                const wh_prm_spec *spec, wh_err *err)
+{
+    size_t fit = 0, old = spec->n_steps - spec->n_new, context = wh_engine_context(p->engine);
+    while (fit < spec->n_steps && positions[fit] < context) fit++;
+    if (fit == 0 || (spec->whole && fit < spec->n_steps))
+        return wh_err_set(err, WH_ERR_BUDGET, "step %zu ends at token %zu, but the PRM's context holds %zu", fit + 1,
+                          positions[fit] + 1, context);
+    t->n_fit = fit > old ? fit - old : 0;
+    *first = fit > old ? old : fit - 1;
+    *last = fit - 1;
+    return WH_OK;
+}
+
+static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, const size_t *positions, const wh_prm_spec *spec,
+                      wh_err *err)
+{
+    size_t first, last;
+    const int32_t good_bad[] = {p->good, p->bad};
+    WH_TRY(choose_positions(p, t, &first, &last, positions, spec, err));
+    const wh_score_spec s = {.prefix = ids->data, .n_prefix = positions[last] + 1, .positions = positions + first,
+                             .n_positions = last - first + 1, .what = p->head ? WH_SCORE_HIDDEN : WH_SCORE_LOGITS,
+                             .ids = good_bad, .n_ids = p->head ? 0 : 2, .on_done = on_values, .user = t};
+    return wh_engine_score(p->engine, job, &s, err);
+}
+
+wh_code wh_prm_score(wh_prm *p, wh_job *job, const wh_prm_spec *spec, wh_err *err)
+{
+    if (!spec->n_new || spec->n_new > spec->n_steps)
+        return wh_err_set(err, WH_ERR_ARG, "%zu new steps of %zu cannot be scored", spec->n_new, spec->n_steps);
+    wh_tok_ids ids = {0};
+    ticket *t = wh_mem_zalloc(1, sizeof *t);
+    size_t *positions = wh_mem_alloc(spec->n_steps, sizeof *positions);
+    wh_code code = WH_OK;
+    if (t) t->scores = wh_mem_alloc(spec->n_new, sizeof *t->scores);
+    if (!t || !t->scores || !positions) code = wh_err_set(err, WH_ERR_NOMEM, "no memory to score %zu steps", spec->n_steps);
+    if (code == WH_OK) {
+        t->prm = p;
+        t->n_new = spec->n_new;
+        t->on_done = spec->on_done;
+        t->user = spec->user;
+        code = p->own_engine ? wh_prm_render(p, &ids, positions, spec, err) : take_prefix(p, &ids, positions, spec, err);
+    }
+    if (code == WH_OK) code = submit(p, t, job, &ids, positions, spec, err);
+    if (code == WH_OK) {
+        t->next = p->tickets;
+        t->link = &p->tickets;
+        if (t->next) t->next->link = &t->next;
+        p->tickets = t;
+    } else {
+        free_ticket(t);
+    }
+    wh_tok_ids_free(&ids);
+    free(positions);
+    return code;
+}
+
+void wh_prm_cancel(wh_prm *p, wh_job job) { wh_engine_cancel(p->engine, job); }
+
+wh_code wh_prm_step(wh_prm *p, bool *idle, wh_err *err)
+{
+    *idle = true;
+    return p->own_engine ? wh_engine_step(p->own_engine, idle, err) : WH_OK;
+}
+
+void wh_prm_get_stats(const wh_prm *p, wh_engine_stats *out)
+{
+    wh_engine_get_stats(p->engine, out);
+    out->ledger.head += p->head_flops;
+}

@@ -1,0 +1,115 @@
+/* prm: process reward models: the probability that each step of a solution is right.
+ *
+ * A PRM is a language model (the trunk) that has read question and steps, looked at in one place per step:
+ * either as the logits of two tokens, or as the final-norm hidden state through a small head. What a PRM
+ * wants to read, where it is looked at, and what the numbers mean is one kind of prm.def, in one file.
+ *
+ * All kinds are causal and each step's tokens are made on their own, so a step is scored on top of the
+ * cached steps before it: the official code computes the whole prefix each time; the scores are the same
+ * bits here either way. Scorings of many paths advance in one batch; siblings share their prefix.
+ *
+ * In a GGUF file
+ *   whet.prm.kind               the name of the kind, as in prm.def
+ *   whet.prm.0.weight           (out, d) f32, whet.prm.0.bias (out): the head, for kinds that have one;
+ *   whet.prm.1.weight, .1.bias  its second layer, behind a ReLU
+ * The last layer has 1 output (the score is its sigmoid) or 2 (softmax, the second is "right").
+ *
+ * A head may also be a file of its own, for a trunk that is any model, the policy itself too. Besides the
+ * above it says what it was fitted for, so that wrong use is refused:
+ *   whet.prm.head.trunk_sha256  of the trunk's (first) file, 64 hex digits
+ *   whet.prm.head.layer         which layer's output it reads; all there is now: the last, normed
+ *   whet.prm.head.step          where a step ends: "blank_line", at the last token of the blank line after it
+ */
+#ifndef WH_REWARD_PRM_H
+#define WH_REWARD_PRM_H
+
+#include "engine/engine.h"
+#include "text/chat.h"
+
+typedef struct wh_prm wh_prm;
+
+enum { WH_PRM_CONTEXT = 8192 }; /* what the 8B PRMs were trained with, and the longest answer of the method */
+
+typedef struct wh_prm_opts {
+    const char    *kind;   /* of prm.def; NULL: what the file says */
+    const char    *head;   /* a head file, then the model is its trunk; NULL: none */
+    wh_isa         isa;    /* instruction sets to use; 0: all of this machine */
+    wh_engine_opts engine; /* all 0: defaults; context 0: the model's own, at most WH_PRM_CONTEXT */
+} wh_prm_opts;
+
+/* Open a model, its tokenizer and its head. Borrows par; the engine is the PRM's own. *out is NULL on failure, and
+ * the sentence begins with the path. WH_ERR_FORMAT, WH_ERR_UNSUPPORTED: the file is broken or no PRM of this
+ * kind; WH_ERR_BUDGET: as wh_engine_create. */
+wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_par *par, wh_err *err);
+
+/* A head on a policy that runs already: scorings are jobs of its engine and use the KV of its generations, so
+ * that a step costs the one or two tokens that nobody had to read yet. path: the policy's file, for the check
+ * of its sha256. Borrows everything; only opts->head is read. */
+typedef struct wh_prm_policy {
+    const char     *path;
+    const wh_model *model;
+    const wh_tok   *tok;
+    const wh_chat  *chat;
+    wh_engine      *engine;
+} wh_prm_policy;
+wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_opts *opts, wh_par *par, wh_err *err);
+
+/* Scorings still running are dropped without a call. An attached PRM must have none, or its engine be gone. */
+void wh_prm_free(wh_prm *p);
+
+const char *wh_prm_name(const wh_prm *p);    /* of its kind */
+size_t      wh_prm_context(const wh_prm *p); /* tokens it can read */
+/* What a token costs, and as `head` what a score costs: the two rows of the LM head, or the PRM's head. */
+const wh_cost *wh_prm_cost(const wh_prm *p);
+
+/* ---- scoring ------------------------------------------------------------------------------------------ */
+
+typedef struct wh_prm_result {
+    const double *scores; /* n_new probabilities, valid during the call; NULL when cancelled */
+    size_t        n_new;
+    size_t        n_fit;  /* so many of them are scores of their own. The steps after them end beyond the
+                             context; they repeat the score of the last step that fits */
+    bool          cancelled;
+    wh_ledger     ledger;
+} wh_prm_result;
+
+/* Score the last n_new steps of a path. Everything is copied. */
+typedef struct wh_prm_spec {
+    const char        *question;
+    const char *const *steps;          /* of the path, zero-terminated; white space around them is dropped */
+    size_t             n_steps, n_new; /* 1 <= n_new <= n_steps */
+    /* An attached PRM reads the policy's own tokens: prompt, then those of the path. Others ignore them. */
+    const int32_t *prefix;
+    size_t         n_prefix, n_prompt;
+    bool           whole; /* WH_ERR_BUDGET unless all new steps fit into the context */
+    void (*on_done)(void *user, const wh_prm_result *r);
+    void  *user;
+} wh_prm_spec;
+
+/* on_done is called exactly once, during wh_prm_step. *job (may be NULL) is for wh_prm_cancel.
+ * WH_ERR_BUDGET: not even one step fits into the context; WH_ERR_ARG: nonsense, or (attached) tokens whose text
+ * does not have these steps. */
+wh_code wh_prm_score(wh_prm *p, wh_job *job, const wh_prm_spec *spec, wh_err *err);
+void    wh_prm_cancel(wh_prm *p, wh_job job);
+/* As wh_engine_step. An attached PRM has nothing of its own to do: the policy's steps advance it. */
+wh_code wh_prm_step(wh_prm *p, bool *idle, wh_err *err);
+void    wh_prm_get_stats(const wh_prm *p, wh_engine_stats *out);
+
+/* What the PRM reads for a path, for tests and curious people: ids are appended; positions of the n_steps steps,
+ * the last of them the end of ids. Cut by no context. Not for attached PRMs. */
+wh_code wh_prm_render(const wh_prm *p, wh_tok_ids *ids, size_t *positions, const wh_prm_spec *spec, wh_err *err);
+
+/* ---- what is there -------------------------------------------------------------------------------------- */
+
+/* One kind: its name in files and options, which models it is for, where it comes from. */
+typedef struct wh_prm_about {
+    const char *name, *models, *source;
+} wh_prm_about;
+/* The i-th kind of prm.def; NULL: there are no more. */
+const wh_prm_about *wh_prm_get_about(size_t i);
+
+/* Is g a PRM? Appends "skywork, head 1536 -> 1" to out, nothing when it is none. Never fails for a broken
+ * head: it says so. */
+void wh_prm_describe(wh_buf *out, const wh_gguf *g);
+
+#endif

@@ -1,0 +1,90 @@
+/* prm_head: a head of our own on the hidden states of any model that solves problems, the policy itself too.
+ *
+ *   {solving prompt of the model's chat format}{step 1}\n\n{step 2}\n\n ...     read at the end of each blank line
+ *
+ * That is what a policy writes, so a head on the policy reads the policy's own tokens (wh_prm_attach), and what it
+ * was fitted on can be rendered from texts.
+ */
+#include "base/file.h"
+#include "reward/prm_impl.h"
+
+#include <string.h>
+
+static const char blank_line[] = "\n\n";
+
+static wh_code render(const wh_prm_input *in, wh_tok_ids *ids, size_t *positions, wh_err *err)
+{
+    WH_TRY(wh_chat_encode_problem(in->chat, ids, in->question, (wh_tok_str){"", 0}, err));
+    for (size_t i = 0; i < in->n_steps; i++) {
+        wh_buf step = {0};
+        wh_buf_put(&step, in->steps[i].s, in->steps[i].n);
+        wh_buf_puts(&step, blank_line);
+        wh_code code = wh_buf_ok(&step) ? wh_prm_put(in, ids, (wh_tok_str){step.data, step.len}, WH_TOK_NO_PREFIX, err)
+                                        : wh_err_set(err, WH_ERR_NOMEM, "no memory for step %zu", i + 1);
+        wh_buf_free(&step);
+        WH_TRY(code);
+        positions[i] = ids->len - 1;
+    }
+    return WH_OK;
+}
+
+wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_steps, wh_tok_ids *ids, size_t n_prompt,
+                               const wh_tok *tok, wh_err *err)
+{
+    size_t found = 0, breaks = 0, n = ids->len;
+    bool written = false; /* the step has more than white space */
+    for (size_t i = n_prompt; i < n; i++) {
+        wh_tok_str piece = wh_tok_piece(tok, ids->data[i]);
+        for (size_t k = 0; k < piece.n; k++) {
+            char c = piece.s[k];
+            if (c != '\n') {
+                breaks = 0;
+                written |= !(c == ' ' || (c >= '\t' && c <= '\r'));
+            } else if (++breaks == 2) {
+                if (written && found++ < n_steps) positions[found - 1] = i;
+                written = false;
+                breaks = 0;
+            }
+        }
+    }
+    if (written) { /* the model ended its turn without a blank line */
+        WH_TRY(wh_tok_encode(tok, ids, blank_line, sizeof blank_line - 1, WH_TOK_NO_PREFIX, err));
+        if (found++ < n_steps) positions[found - 1] = ids->len - 1;
+    }
+    *n_found = found;
+    return WH_OK;
+}
+
+static bool str_is(wh_gguf_str s, const char *what) { return s.len == strlen(what) && memcmp(s.s, what, s.len) == 0; }
+
+wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_config *trunk, wh_err *err)
+{
+    wh_gguf_str sha256, step;
+    uint32_t layer;
+    WH_TRY(wh_gguf_get_str(g, "whet.prm.head.trunk_sha256", &sha256, err));
+    WH_TRY(wh_gguf_get_str(g, "whet.prm.head.step", &step, err));
+    WH_TRY(wh_gguf_get_u32(g, "whet.prm.head.layer", &layer, err));
+    if (!str_is(step, "blank_line"))
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line",
+                          (int)(step.len < 32 ? step.len : 32), step.s);
+    if (layer != trunk->layers)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads layer %u of a model with %zu: only the last can be read", layer,
+                          trunk->layers);
+    wh_map file;
+    char hex[65];
+    WH_TRY(wh_file_map(&file, trunk_path, err));
+    wh_file_sha256(hex, file.data, file.size);
+    wh_file_unmap(&file);
+    if (!str_is(sha256, hex))
+        return wh_err_set(err, WH_ERR_ARG, "the head was fitted on another model than %s (sha256 %.12s..., expected %.*s...)", trunk_path,
+                          hex, (int)(sha256.len < 12 ? sha256.len : 12), sha256.s);
+    return WH_OK;
+}
+
+const wh_prm_kind wh_prm_head = {
+    .about = {"head", "a head file on its trunk, which may be the policy", "whet.prm.head.* keys, see prm.h"},
+    .chat = true,
+    .head_layers = WH_PRM_HEAD_ANY,
+    .render = render,
+    .score = wh_prm_of_head,
+};
