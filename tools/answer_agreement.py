@@ -2,12 +2,15 @@
 """Compare whet's grading of answers with the PyPI package math-verify.
 
     pip install 'math-verify[antlr4_13_2]'
-    python3 tools/answer_agreement.py [--whet build/release/whet] [--math500 F.jsonl] [--show]
+    python3 tools/answer_agreement.py [--whet build/release/whet] [--math500 F.jsonl] [--gsm8k F.jsonl]... [--show]
 
 Pairs come from two places, each with a verdict of ours: the rows of tests/unit/answer_pairs.tsv, and, with --math500
 (JSON lines with "answer"), two rewritten equal forms and two near misses of every answer that allows them. Both
 graders see the same bare texts. Prints the share of pairs on which they agree, how often each matches the verdict, and
 (--show) each pair on which they differ.
+
+Also counts, with whet alone: answers of MATH-500 equal to themselves, solutions of MATH-500 equal to their answers, and
+answers of GSM8K (texts ending in "#### N") equal to N.
 """
 import argparse
 import collections
@@ -84,7 +87,9 @@ def math_verify(pairs):
     logging.disable(logging.CRITICAL)
 
     def read(text):
-        return parse(text if "$" in text or "boxed" in text or "\n" in text else f"${text}$")
+        """Prose as it stands (it looks for an answer there), everything else as a boxed answer."""
+        prose = "\n" in text or "boxed" in text or ("\\" not in text and re.search(r"[A-Za-z]{2,} ", text))
+        return parse(text if prose else "\\boxed{" + text.strip("$") + "}")
 
     for gold, pred in pairs:
         try:
@@ -107,19 +112,38 @@ def whet(program, pairs):
     return verdicts
 
 
+def read_jsonl(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def self_checks(program, math500, gsm8k):
+    sets = []
+    if math500:
+        rows = read_jsonl(math500)
+        sets.append(("MATH-500 answers equal to themselves", [(r["answer"], r["answer"]) for r in rows]))
+        sets.append(("MATH-500 solutions equal to their answers", [(r["answer"], r["solution"]) for r in rows]))
+    for path in gsm8k:
+        texts = [r["answer"] for r in read_jsonl(path)]
+        name = os.path.basename(path)
+        sets.append((f"{name} answers equal to their N", [(t, t.rsplit("#### ", 1)[1].replace(",", "")) for t in texts]))
+    for name, pairs in sets:
+        print(f"{name}: {sum(whet(program, pairs))} of {len(pairs)}")
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--whet", default=os.path.join(here, "../build/release/whet"))
     args.add_argument("--table", default=os.path.join(here, "../tests/unit/answer_pairs.tsv"))
     args.add_argument("--math500", help="JSON lines with an \"answer\" each")
+    args.add_argument("--gsm8k", action="append", default=[], help="JSON lines whose \"answer\" ends in \"#### N\"")
     args.add_argument("--show", action="store_true", help="print each pair on which the two differ")
     a = args.parse_args()
 
     rows = list(table(a.table))
     if a.math500:
-        with open(a.math500, encoding="utf-8") as f:
-            golds = dict.fromkeys(json.loads(line)["answer"] for line in f)
+        golds = dict.fromkeys(row["answer"] for row in read_jsonl(a.math500))
         rows += [(g, p, v, "MATH-500: " + k) for g in golds for p, v, k in rewritten(g)]
     pairs = [(g, p) for g, p, _, _ in rows]
     ours, theirs = whet(a.whet, pairs), list(math_verify(pairs))
@@ -135,6 +159,7 @@ def main():
     print("| pairs | n | the two agree | whet = verdict | math-verify = verdict |\n|---|---|---|---|---|")
     for k, (n, agree, w, m) in [*count.items(), ("all", [sum(c[i] for c in count.values()) for i in range(4)])]:
         print(f"| {k} | {n} | {100 * agree / n:.1f} % | {w} | {m} |")
+    self_checks(a.whet, a.math500, a.gsm8k)
 
 
 if __name__ == "__main__":

@@ -327,21 +327,34 @@ static int32_t bracket(parser *p)
     return x;
 }
 
-/* { ... }; of { x | x > 3 } and { x : x > 3 } what is behind the bar. */
+/* Where the condition of { x | x > 3 }, { x : x > 3 }, { x \in R : x > 3 } begins; 0: the set lists its elements. */
+static size_t condition(const parser *p)
+{
+    enum { LONGEST = 10 }; /* tokens: x \in (-\infty, \infty) */
+    const wh_tok *t = p->e->toks;
+    size_t        k = p->i + 1;
+    if (!is(p, WH_TOK_SYM)) return 0;
+    if (t[k].kind == WH_TOK_REL && t[k].arg == WH_REL_IN)
+        while (k < p->i + LONGEST && t[k].kind != WH_TOK_END &&
+               !(t[k].kind == WH_TOK_OP && strchr("|:", t[k].arg)))
+            k++;
+    bool bar = t[k].kind == WH_TOK_OP && (t[k].arg == '|' || t[k].arg == ':');
+    return bar && t[k + 1].kind != WH_TOK_NUM ? k + 1 : 0;
+}
+
+/* { ... }; of a set with a condition, what the condition describes */
 static int32_t set(parser *p)
 {
     p->i++;
     if (is(p, WH_TOK_SETCLOSE)) return leaf(p, WH_N_SET);
-    const wh_tok *bar = peek(p) + 1;
-    bool builder = is(p, WH_TOK_SYM) && bar->kind == WH_TOK_OP && (bar->arg == '|' || bar->arg == ':') &&
-                   bar[1].kind != WH_TOK_NUM;
-    if (builder) p->i += 2;
+    size_t begin = condition(p);
+    if (begin) p->i = begin;
     int32_t x = parse_list(p);
     if (x < 0 || !is(p, WH_TOK_SETCLOSE)) return -1;
     p->i++;
-    if (builder) return x;
-    if (p->e->nodes[x].kind == WH_N_LIST) p->e->nodes[x].kind = WH_N_SET;
-    else x = unary(p, WH_N_SET, x);
+    if (begin) return x;
+    if (p->e->nodes[x].kind != WH_N_LIST) return unary(p, WH_N_SET, x);
+    p->e->nodes[x].kind = WH_N_SET;
     return x;
 }
 

@@ -118,7 +118,7 @@ typedef struct wh_expr {
     bool     nomem;
 } wh_expr;
 
-/* Read text (n <= WH_ANSWER_MAX bytes) as tokens: units, currency, words around numbers and marks of layout are gone. */
+/* Read text (n <= WH_ANSWER_MAX bytes) as tokens. Units, currency, words around numbers and layout are gone. */
 void wh_lex_answer(wh_expr *e, const char *text, size_t n);
 /* The tree of the tokens; root stays -1 when they are no expression. */
 void wh_expr_parse(wh_expr *e);

@@ -243,6 +243,14 @@ wh_code wh_extract_answer(wh_buf *out, wh_extract_rule *rule, const char *text, 
     return t.n ? put(out, t, err) : WH_OK;
 }
 
+/* More than one line or sentence: an argument, not an answer. */
+static bool is_prose(span t)
+{
+    for (size_t i = 0; i + 2 < t.n; i++)
+        if (t.s[i] == '\n' || (t.s[i] == '.' && t.s[i + 1] == ' ' && isalpha((unsigned char)t.s[i + 2]))) return true;
+    return false;
+}
+
 wh_code wh_extract_bare(wh_buf *out, const char *text, size_t n, wh_err *err)
 {
     wh_extract_rule rule;
@@ -250,8 +258,8 @@ wh_code wh_extract_bare(wh_buf *out, const char *text, size_t n, wh_err *err)
     if (t.n) return put(out, t, err);
     wh_expr e = {0};
     t = trim(whole);
-    bool ok = wh_normalize_read(&e, t.s, t.n);
-    bool reads = e.root >= 0;
+    bool ok = is_prose(t) || wh_normalize_read(&e, t.s, t.n);
+    bool reads = ok && e.n_nodes && e.root >= 0;
     wh_expr_free(&e);
     if (!ok) return wh_err_set(err, WH_ERR_NOMEM, "no memory to read an answer");
     span number = reads ? nothing : weak_rules(t, &rule);

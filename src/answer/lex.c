@@ -109,7 +109,8 @@ static bool starts(const reader *r, size_t i, const char *w)
 }
 static size_t letters(const reader *r, size_t i)
 {
-    size_t k = i;
+    size_t k = i < r->n ? i : r->n;
+    i = k;
     while (k < r->n && isalpha((unsigned char)r->s[k])) k++;
     return k - i;
 }
@@ -119,72 +120,95 @@ static void emit(reader *r, unsigned kind, unsigned arg, const char *s, size_t n
     r->space = false;
 }
 
-/* Length of a separator of thousands at i, 0 if there is none: "," "{,}" ",\!" "\," and three digits after it. */
+/* Length of a separator of thousands at i, 0 if there is none: a comma or a space, and three digits after it. */
 static size_t separator(const reader *r, size_t i)
 {
-    static const char *const marks[] = {"{,}", ",\\!", "\\,", "\\!", ","};
+    static const char *const marks[] = {"{,}", ",\\!", "\\,", "\\!", "\\ ", " ", ","};
     for (size_t m = 0; m < sizeof marks / sizeof *marks; m++) {
         if (!starts(r, i, marks[m])) continue;
         size_t k = i + strlen(marks[m]);
-        bool   plain = m == 4;
+        bool   plain = !strcmp(marks[m], ",");
         while (!plain && k < r->n && r->s[k] == ' ') k++;
         if (plain && r->depth > 0 && !r->loose_list) return 0;
-        if (!digit(r, k) || !digit(r, k + 1) || !digit(r, k + 2) || digit(r, k + 3)) return 0;
-        return k - i;
+        bool three = digit(r, k) && digit(r, k + 1) && digit(r, k + 2) && !digit(r, k + 3);
+        return three && !starts(r, k + 3, "/") ? k - i : 0; /* 1 234/567 is a mixed number */
     }
     return 0;
+}
+
+/* The repeating digits of 0.1\overline{6}, if they come next; how many. */
+static size_t read_period(reader *r)
+{
+    static const char mark[] = "\\overline{";
+    size_t            begin = r->i + strlen(mark), end = begin;
+    if (!starts(r, r->i, mark)) return 0;
+    while (digit(r, end)) end++;
+    if (end == begin || !starts(r, end, "}")) return 0;
+    push_chars(r->e, r->s + begin, end - begin);
+    r->i = end + 1;
+    return end - begin;
+}
+
+/* 6.72e-05 as programs print it; "2e" alone and "2e^x" are products with the number e. */
+static void read_exponent(reader *r)
+{
+    if (!starts(r, r->i, "e") && !starts(r, r->i, "E")) return;
+    size_t sign = r->i + 1, begin = sign + (starts(r, sign, "-") || starts(r, sign, "+")), end = begin;
+    while (digit(r, end)) end++;
+    if (end == begin || end - begin > 4) return;
+    push(r->e, WH_TOK_OP, '*', "*", 1, false);
+    push(r->e, WH_TOK_NUM, 0, "10", 2, false);
+    push(r->e, WH_TOK_OP, '^', "^", 1, false);
+    if (starts(r, sign, "-")) push(r->e, WH_TOK_OP, '-', "-", 1, false);
+    push(r->e, WH_TOK_NUM, 0, r->s + begin, end - begin, false);
+    r->i = end;
 }
 
 static void read_number(reader *r)
 {
     wh_expr *e = r->e;
     emit(r, WH_TOK_NUM, 0, "", 0);
-    if (e->nomem) return;
-    size_t start = r->i, run = 0;
-    bool   zero = r->s[r->i] == '0';
-    while (digit(r, r->i)) {
+    bool zero = r->s[r->i] == '0';
+    for (size_t run = 0; digit(r, r->i); r->i++) {
         push_chars(e, r->s + r->i, 1);
-        r->i++;
-        run++;
-        size_t gap = !zero && run <= 3 ? separator(r, r->i) : 0;
+        size_t gap = ++run <= 3 && !zero ? separator(r, r->i + 1) : 0;
         r->i += gap;
         if (gap) run = 0;
     }
     size_t period = 0;
-    if (r->i < r->n && r->s[r->i] == '.' &&
-        (digit(r, r->i + 1) || starts(r, r->i + 1, "\\overline{") || r->i > start)) {
-        if (digit(r, r->i + 1) || starts(r, r->i + 1, "\\overline{")) push_chars(e, ".", 1);
+    if (starts(r, r->i, ".")) {
         r->i++;
+        if (digit(r, r->i) || starts(r, r->i, "\\overline{")) push_chars(e, ".", 1);
         while (digit(r, r->i)) push_chars(e, r->s + r->i++, 1);
-        if (starts(r, r->i, "\\overline{") && digit(r, r->i + 10)) {
-            size_t k = r->i + 10;
-            while (digit(r, k)) k++;
-            if (k < r->n && r->s[k] == '}') {
-                period = k - r->i - 10;
-                push_chars(e, r->s + r->i + 10, period);
-                r->i = k + 1;
-            }
-        }
+        period = read_period(r);
     }
     if (e->nomem) return;
     wh_tok *t = &e->toks[e->n_toks - 1];
     t->len = (uint16_t)(e->n_chars - t->at);
     t->period = (uint16_t)period;
-    /* 6.72e-5, 1e5, 1e-05 are how programs print; 2e-3 with neither point nor two digits is 2 e - 3. */
-    if (r->i < r->n && (r->s[r->i] == 'e' || r->s[r->i] == 'E')) {
-        size_t k = r->i + 1, sign = k < r->n && (r->s[k] == '-' || r->s[k] == '+');
-        size_t d = k + sign, end = d;
-        while (digit(r, end)) end++;
-        bool point = memchr(e->chars + t->at, '.', t->len) != NULL;
-        if (end > d && end - d <= 4 && (!sign || point || end - d >= 2)) {
-            push(e, WH_TOK_OP, '*', "*", 1, false);
-            push(e, WH_TOK_NUM, 0, "10", 2, false);
-            push(e, WH_TOK_OP, '^', "^", 1, false);
-            if (sign && r->s[k] == '-') push(e, WH_TOK_OP, '-', "-", 1, false);
-            push(e, WH_TOK_NUM, 0, r->s + d, end - d, false);
-            r->i = end;
-        }
+    read_exponent(r);
+}
+
+/* "million" behind a number */
+static const struct scale {
+    const char *word, *digits;
+} scales[] = {{"hundred", "100"},
+              {"thousand", "1000"},
+              {"million", "1000000"},
+              {"billion", "1000000000"},
+              {"trillion", "1000000000000"}};
+
+static bool read_scale(reader *r, const char *s, size_t n)
+{
+    for (size_t k = 0; k < sizeof scales / sizeof *scales; k++) {
+        const char *digits = scales[k].digits;
+        if (strlen(scales[k].word) != n || memcmp(scales[k].word, s, n) || !r->e->n_toks) continue;
+        if (r->e->toks[r->e->n_toks - 1].kind != WH_TOK_NUM) return false;
+        push(r->e, WH_TOK_OP, '*', "*", 1, false);
+        push(r->e, WH_TOK_NUM, 0, digits, strlen(digits), false);
+        return true;
     }
+    return false;
 }
 
 static bool is_function(const struct command *c)
@@ -195,7 +219,7 @@ static bool is_function(const struct command *c)
 /* "I think", "a square": the letter just read is English, not a variable. */
 static bool is_pronoun(const reader *r, char c)
 {
-    size_t i = r->i + 1, n = letters(r, i < r->n ? i : r->n);
+    size_t i = r->i + 1, n = letters(r, i);
     return strchr("IaA", c) && i < r->n && r->s[i - 1] == ' ' && n >= 2 && !starts(r, i, "and ") &&
            !starts(r, i, "or ");
 }
@@ -204,11 +228,19 @@ static void read_word(reader *r, size_t n)
 {
     const char *s = r->s + r->i;
     bool        text = r->i < r->text_end;
+    if (n == 1 && strchr("pPaA", *s) && letters(r, r->i + 2) == 1 &&
+        (starts(r, r->i + 1, ".m") || starts(r, r->i + 1, ".M"))) {
+        r->i += 3; /* p.m. */
+        return;
+    }
     if (n > 2 && !text && is_function(find_command(s, n - 1)) && !is_function(find_command(s, n)))
         n--; /* sinx, not sinh */
     const struct command *c = find_command(s, n);
     r->i += n;
-    if (n == 1 && !text && is_pronoun(r, *s)) {
+    if (n > 6 && read_scale(r, s, n)) return;
+    if (n == 1 && text && isupper((unsigned char)*s)) {
+        emit(r, WH_TOK_SYM, 0, s, 1); /* \text{(A) and (B)} */
+    } else if (n == 1 && !text && is_pronoun(r, *s)) {
         emit(r, WH_TOK_WORD, 0, s, 1);
     } else if (n == 1 && !text) {
         emit(r, *s == 'e' ? WH_TOK_E : *s == 'i' ? WH_TOK_I : WH_TOK_SYM, 0, s, 1);
@@ -238,6 +270,8 @@ static size_t after_group(const reader *r, size_t i)
     return r->n;
 }
 
+static void read_tokens(reader *r);
+
 static void read_command(reader *r)
 {
     size_t      n = letters(r, r->i + 1);
@@ -265,7 +299,14 @@ static void read_command(reader *r)
             if (r->i < r->n && r->s[r->i] == '.') r->i++;
         r->space = true;
         return;
-    case FONT: return;
+    case FONT:
+        if (n == 6 && !memcmp(s, "mathbb", 6) && (starts(r, r->i, "{R}") || starts(r, r->i, " R"))) {
+            static const char line[] = "(-\\infty,\\infty)";
+            reader            inner = {.e = r->e, .s = line, .n = sizeof line - 1, .space = r->space};
+            read_tokens(&inner);
+            r->i += r->s[r->i] == '{' ? 3 : 2;
+        }
+        return;
     case NAME: { /* \operatorname{arctan} is the plain word */
         size_t k = letters(r, r->i + 1);
         if (!starts(r, r->i, "{") || !starts(r, r->i + 1 + k, "}")) return;
@@ -330,10 +371,8 @@ static const struct sign {
     {"\xC2\xBD", "\\frac12"},
     {"\xC2\xBC", "\\frac14"},
     {"\xC2\xBE", "\\frac34"},
-    {"\xE2\x84\x9D", "R"},
+    {"\xE2\x84\x9D", "\\mathbb{R}"},
 };
-
-static void read_tokens(reader *r);
 
 static void read_sign(reader *r)
 {
@@ -448,10 +487,10 @@ static void keep_choice(wh_expr *e)
     bool opened = at > 0 && is_op(e->toks + at - 1, '(');
     if (at + 1 >= e->n_toks) return;
     wh_tok *t = e->toks + at;
-    bool letter = t->len == 1 && (t->kind == WH_TOK_SYM || t->kind == WH_TOK_WORD) && e->chars[t->at] >= 'A' &&
-                  e->chars[t->at] <= 'J';
+    bool    letter = t->kind == WH_TOK_SYM && t->len == 1 && e->chars[t->at] >= 'A' && e->chars[t->at] <= 'J';
     if (!letter || !(is_op(t + 1, ')') || (is_op(t + 1, ':') && at == 0))) return;
     if (is_op(t + 1, ')') && !opened && at > 0) return;
+    if (at + 2 < e->n_toks && (t[2].kind == WH_TOK_AND || t[2].kind == WH_TOK_OR || is_op(t + 2, ','))) return;
     e->toks[0] = *t;
     e->toks[0].kind = WH_TOK_SYM;
     e->n_toks = 1;

@@ -472,6 +472,11 @@ static void text_key(wh_buf *out, const wh_expr *e, const char *text, size_t n)
             put_value(out, wh_value_int((int64_t)k));
             return;
         }
+    const char *said = out->data + start + 2;
+    if (!strcmp(said, "all real numbers") || !strcmp(said, "all reals")) {
+        out->len = start;
+        wh_buf_puts(out, "(-inf;inf)");
+    }
     if (out->len == start + 2) out->len = start; /* says nothing */
 }
 

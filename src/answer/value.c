@@ -279,7 +279,7 @@ wh_value wh_value_binomial(wh_value n, wh_value k)
 }
 
 /* x as num/den: the first convergent of its continued fraction within the tolerance. The denominators that are tried
- * shrink as the tolerance grows: a number picked at random passes with a chance of about tolerance * largest^2 = 1e-6. */
+ * shrink as the tolerance grows: a random number passes with a chance of about tolerance * largest^2 = 1e-6. */
 static bool small_rational(int64_t *num, int64_t *den, double x, double scale)
 {
     double tolerance = 1e-13 * scale;
