@@ -17,45 +17,73 @@
  *   legacy:  each group of 32 k has a float scale, so each is a product of its own with tiles of 32 k; the result
  *            tile is stored and acc = fma(d_g · d_x, float(dot), acc).
  *
- * m < 16: tiles of m rows. m > 16: the last tile overlaps the one before it, and its first rows are not used.
+ * The kernel takes x in steps of up to 16 rows, a tile. m < 16: tiles of m rows. A step that would go beyond m begins
+ * earlier instead, and the rows that the step before has done are not done again.
+ *
+ * The tile unit works while the vector unit does something else. The kernel is one loop over the steps of all
+ * blocks of all panels; the vector work of a step ("finish") is done between the tile instructions of the next one:
+ *
+ *   pending = none
+ *   for each step:
+ *       unpack the block, if this is its first step
+ *       issue the tile products of this step, and between them finish the rows of the pending one
+ *       if that was the last of a panel: write y
+ *       pending = this step
+ *   finish the pending step
+ *
+ * Result tiles are not renamed: a product waits until the store of the tile's last value has read it. So the steps
+ * of K layouts use two pairs of result tiles in turn, which also keeps four chains of products in flight.
+ *
+ * Rows are finished four at a time, their instructions interleaved: the chains are long (vpdpwssd, fma), and one
+ * row after the other fills the scheduler with uops that wait.
  *
  * Bound (Sapphire Rapids, about 4 GHz): a tile product takes 4.7 ns for 16 rows and 64 or 32 k alike; K: 8 of them
- * for 16 x 16 x 256 beside about 25 ns of vector work, legacy: 8 of them and 8 stores beside 48 ns of vector work.
+ * for 16 x 16 x 256 beside about 22 ns of vector work, legacy: 8 of them and 8 stores beside 48 ns of vector work.
  */
 #include "wh_asm.h"
 #define W rsi
 #include "unpack_zmm.h"
 
-#define HEAD    rdi
+#define HEAD    rdi /* legacy: while tiles are multiplied, where results go */
 #define A       r15 /* the arguments */
 #define SCRATCH r14
-#define K0      rbp
-#define K0d     ebp
-#define ROW     rbx /* first row of the tile */
 #define XS      rcx
 #define LINE    rdx /* 64: stride of weight and result tiles */
+/* The next row of the pending step to be finished; its sums or starts, its scales: */
+#define BUF     r13
 #define ACC     r8
 #define S       r9
 #define SS      r10
+#define SS3     rbp
 #define D       r11
 #define DS      r12
-#define BUF     r13
+#define DS3     rbx
 
-/* Scratch: acc of up to 128 rows, then weight tiles, result tiles, and the tile configuration. */
+/* Scratch: acc of up to 128 rows, then weight tiles, results, and the tile configuration. */
 #define LO      8192
 #define HI      12288
-#define RESULT  16384
-#define CONFIG  24576
-#define SCALES  25600 /* legacy: d (and m) of each group, f32 */
+#define RESULT  16384 /* K: 16 rows of lo, 16 of hi; legacy: 16 rows of 8 groups, twice */
+#define CONFIG  32768
+#define SCALES  33792 /* legacy: d and m of each group, f32 */
 
 #define PANELS  rsp
 #define COLUMN  rsp + 8
-#define FIRST   rsp + 16 /* rows of the tile that an earlier tile has done */
-#define ROWS    rsp + 24 /* of a tile: min(m, 16) */
-#define GROUPS  rsp + 32
-#define FRAME   40
+#define K0      rsp + 16
+#define ROW     rsp + 24 /* first row of the step */
+#define FIRST   rsp + 32 /* rows of it that the step before has done */
+#define STEP    rsp + 40 /* rows of a step: min(m, 16) */
+#define BUF_END rsp + 48
+#define BUF_END_4 rsp + 56 /* BUF below this: at least four rows are left */
+#define LAST    rsp + 64 /* 1: the pending step is the last of its panel */
+#define UNPACK_END rsp + 72
+#define ODD     rsp + 80 /* K: 1: the step has result tiles 2 and 3 */
+#define GROUPS  rsp + 80 /* legacy: of the block, */
+#define PENDING_GROUPS rsp + 88 /* of the pending step's block, */
+#define INTO    rsp + 96 /* and the half of RESULT that this step goes to */
+#define FRAME   104
 
-.macro PROLOGUE
+/* Registers and frame; acc = 0. rax = rows of a tile. */
+.macro PROLOGUE strides
     push    rbx
     push    rbp
     push    r12
@@ -71,15 +99,34 @@
     mov     [COLUMN], rax
     mov     W, [A + MM_W]
     mov     XS, [A + MM_X_STRIDE]
+    mov     DS, [A + MM_D_STRIDE]
+    lea     DS3, [DS + 2*DS]
+    mov     SS, [A + \strides]
+    lea     SS3, [SS + 2*SS]
+    mov     rax, [A + MM_M]
+    mov     ACC, SCRATCH
+    vpxord  xmm0, xmm0, xmm0
+1:  vmovdqa64 [ACC], zmm0
+    add     ACC, 64
+    dec     rax
+    jnz     1b
+    mov     [LAST], rax
+    lea     rax, [SCRATCH + 4096]
+    mov     [UNPACK_END], rax
     mov     eax, 16
     cmp     rax, [A + MM_M]
     cmova   rax, [A + MM_M]
-    mov     [ROWS], rax
+    mov     [STEP], rax
+    mov     HEAD, rax
+    shl     HEAD, 6
+    lea     BUF, [SCRATCH + HEAD + RESULT] /* nothing is pending */
+    mov     [BUF_END], BUF
+    lea     HEAD, [BUF - 192]
+    mov     [BUF_END_4], HEAD
 .endm
 
-/* Tiles 0-3: results. 4, 5: activations, a_bytes wide. 6, 7: weights, w_rows quads. rax: rows of x. */
+/* Tiles 0-3: results. 4, 5: activations, a_bytes wide. 6, 7: weights, w_rows quads. al: rows of x. */
 .macro CONFIGURE a_bytes, w_rows
-    vpxord  xmm0, xmm0, xmm0
     vmovdqa64 [SCRATCH + CONFIG], zmm0
     mov     byte ptr [SCRATCH + CONFIG], 1
     .irp t, 0, 1, 2, 3, 4, 5, 6, 7
@@ -98,28 +145,25 @@
     mov     LINE, 64
 .endm
 
-.macro CLEAR_ACC
-    mov     rax, [A + MM_M]
-    mov     ACC, SCRATCH
-    vpxord  xmm0, xmm0, xmm0
-1:  vmovdqa64 [ACC], zmm0
-    add     ACC, 64
-    dec     rax
-    jnz     1b
-.endm
-
+/* If the step that was just finished is the last of its panel: acc to y, and acc = 0. */
 .macro STORE_Y
+    cmp     qword ptr [LAST], 0
+    je      8f
+    mov     qword ptr [LAST], 0
     mov     rax, [A + MM_M]
     mov     ACC, SCRATCH
-    mov     DS, [A + MM_Y_STRIDE]
+    mov     S, [A + MM_Y_STRIDE]
     mov     D, [COLUMN]
-1:  vmovaps zmm0, [ACC]
-    vmovups [D], zmm0
+    vpxord  xmm0, xmm0, xmm0
+7:  vmovaps zmm1, [ACC]
+    vmovdqa64 [ACC], zmm0
+    vmovups [D], zmm1
     add     ACC, 64
-    lea     D, [D + 4*DS]
+    lea     D, [D + 4*S]
     dec     rax
-    jnz     1b
+    jnz     7b
     add     qword ptr [COLUMN], 64
+8:
 .endm
 
 .macro EPILOGUE
@@ -135,71 +179,89 @@
     ret
 .endm
 
-/* ROW, FIRST = the next tile; jump to \done when there is none. */
-.macro NEXT_TILE done
-    mov     rax, [A + MM_M]
-    add     ROW, 16
+/* ROW, FIRST = the next step of the block; jump to \done when there is none. */
+.macro NEXT_STEP done
+    mov     rax, [ROW]
+    add     rax, [STEP]
     mov     qword ptr [FIRST], 0
-    cmp     ROW, rax
+    cmp     rax, [A + MM_M]
     jae     \done
-    sub     rax, 16
-    cmp     ROW, rax
-    jbe     7f
-    sub     ROW, rax
-    mov     [FIRST], ROW
-    mov     ROW, rax
+    mov     [ROW], rax
+    sub     rax, [A + MM_M]
+    add     rax, [STEP]
+    jle     7f
+    mov     [FIRST], rax
+    sub     [ROW], rax
 7:
 .endm
 
-/* ACC, S, D, BUF at the first row that counts of the tile, S and D at the block; rax = end of BUF's rows.
- * S walks \sum (MM_START or MM_SUM), D the scales of x; a shift turns k into bytes of a row. */
-.macro ROW_POINTERS sum, stride, s_shift, d_shift
-    mov     rax, ROW
+/* This step is the pending one: ACC, S, D, BUF at its first row that counts. S walks \sum (MM_START or MM_SUM),
+ * D the scales of x; a shift turns k into bytes of a row. */
+.macro SET_PENDING sum, s_shift, d_shift
+    mov     rax, [ROW]
     add     rax, [FIRST]
     mov     ACC, rax
     shl     ACC, 6
     add     ACC, SCRATCH
-    mov     SS, [A + \stride]
     mov     S, rax
     imul    S, SS
     add     S, [A + \sum]
-    mov     DS, [A + MM_D_STRIDE]
     mov     D, rax
     imul    D, DS
     add     D, [A + MM_D]
-    mov     rax, K0
+    mov     rax, [K0]
     shr     rax, \s_shift
     add     S, rax
-    mov     rax, K0
+    mov     rax, [K0]
     shr     rax, \d_shift
     add     D, rax
     mov     BUF, [FIRST]
     shl     BUF, 6
     lea     BUF, [SCRATCH + BUF + RESULT]
-    mov     rax, [ROWS]
-    shl     rax, 6
-    lea     rax, [SCRATCH + rax + RESULT]
 .endm
 
-.macro NEXT_ROW
+/* rax = the step's first row of x in this block */
+.macro X_OF_STEP
+    mov     rax, [ROW]
+    imul    rax, XS
+    add     rax, [K0]
+    add     rax, [A + MM_X]
+.endm
+
+/* \op i, t, s, d for each of \rows (4 or 1) rows: two registers, the addresses of S and D */
+.macro EACH_ROW rows, op, args:vararg
+    \op 0, 4, S, D, \args
+    .if \rows == 4
+    \op 1, 5, S + SS, D + DS, \args
+    \op 2, 6, S + 2*SS, D + 2*DS, \args
+    \op 3, 7, S + SS3, D + DS3, \args
+    .endif
+.endm
+
+/* Finish up to four rows: four at once if so many are left, else one after the other. */
+.macro FINISH_UP_TO_4 finish, args:vararg
+    cmp     BUF, [BUF_END_4]
+    jae     5f
+    \finish 4, \args
+    add     BUF, 256
+    add     ACC, 256
+    lea     S, [S + 4*SS]
+    lea     D, [D + 4*DS]
+    jmp     6f
+5:  cmp     BUF, [BUF_END]
+    jae     6f
+    \finish 1, \args
     add     BUF, 64
     add     ACC, 64
     add     S, SS
     add     D, DS
-    cmp     BUF, rax
-.endm
-
-/* rax = the tile's first row of x in this block */
-.macro TILE_OF_X
-    mov     rax, ROW
-    imul    rax, XS
-    add     rax, K0
-    add     rax, [A + MM_X]
+    jmp     5b
+6:
 .endm
 
 /* ---- K layouts ------------------------------------------------------------------------------------------- */
 
-/* zmm0-7 = u, sc = 8a + b at HEAD: lo = b·u, hi = a·u, to LO and HI + ACC. zmm29 = 7 in each int32. */
+/* zmm0-7 = u, sc = 8a + b at HEAD: lo = b·u, hi = a·u, to LO and HI + rax. zmm29 = 7 in each int32. */
 .macro DIGITS_8
     vpmovzxbd zmm8, [HEAD]
     vpsrld  zmm9, zmm8, 3
@@ -211,8 +273,8 @@
     .irp q, 0, 1, 2, 3, 4, 5, 6, 7
     vpmullw zmm20, zmm\q, zmm8
     vpmullw zmm21, zmm\q, zmm9
-    vmovdqa64 [ACC + LO + 64*\q], zmm20
-    vmovdqa64 [ACC + HI + 64*\q], zmm21
+    vmovdqa64 [rax + LO + 64*\q], zmm20
+    vmovdqa64 [rax + HI + 64*\q], zmm21
     .endr
     add     HEAD, 16
 .endm
@@ -234,23 +296,89 @@
     vpsrlw  zmm26, zmm23, 8
     vpternlogd zmm25, zmm29, zmm23, 0xb8 /* low bytes of zmm23 */
     vpternlogd zmm26, zmm29, zmm24, 0xe2 /* high bytes of zmm24 */
-    vmovdqa64 [ACC + LO + 64*\q], zmm25
-    vmovdqa64 [ACC + HI + 64*\q], zmm26
+    vmovdqa64 [rax + LO + 64*\q], zmm25
+    vmovdqa64 [rax + HI + 64*\q], zmm26
+    .endr
+.endm
+
+/* Rows of the pending step: S in zmm0-3, M in zmm4-7. D zmm18, Dmin zmm19, pairs of minima zmm10-17. */
+.macro K_SUM i, t, s, d, shift
+    vpslld  zmm\i, [BUF + 1024 + 64*\i], \shift
+    vpaddd  zmm\i, zmm\i, [BUF + 64*\i]
+    vcvtdq2ps zmm\i, zmm\i
+.endm
+.macro K_SCALE i, t, s, d, none
+    vmulps  zmm\i, zmm\i, zmm18
+.endm
+.macro K_MIN_START i, t, s, d, none
+    vpxord  xmm\t, xmm\t, xmm\t
+.endm
+.macro K_MIN_PAIR i, t, s, d, j
+    vpdpwssd zmm\t, zmm1\j, dword ptr [\s + 4*\j]{1to16}
+.endm
+.macro K_MIN_FLOAT i, t, s, d, none
+    vcvtdq2ps zmm\t, zmm\t
+.endm
+.macro K_MIN i, t, s, d, none
+    vfnmadd231ps zmm\i, zmm\t, zmm19
+.endm
+.macro K_ACC i, t, s, d, none
+    vbroadcastss zmm\t, [\d]
+    vfmadd213ps zmm\i, zmm\t, [ACC + 64*\i]
+.endm
+.macro SAVE_ACC i, t, s, d, none
+    vmovaps [ACC + 64*\i], zmm\i
+.endm
+.macro FINISH_K rows, shift, mins
+    .if \mins
+    EACH_ROW \rows, K_MIN_START
+    .irp j, 0, 1, 2, 3, 4, 5, 6, 7
+    .if \j < \mins
+    EACH_ROW \rows, K_MIN_PAIR, \j
+    .endif
+    .endr
+    .endif
+    EACH_ROW \rows, K_SUM, \shift
+    EACH_ROW \rows, K_SCALE
+    .if \mins
+    EACH_ROW \rows, K_MIN_FLOAT
+    EACH_ROW \rows, K_MIN
+    .endif
+    EACH_ROW \rows, K_ACC
+    EACH_ROW \rows, SAVE_ACC
+.endm
+
+.macro STORE_RESULTS_K lo, hi
+    tilestored [SCRATCH + LINE*1 + RESULT], tmm\lo
+    tilestored [SCRATCH + LINE*1 + RESULT + 1024], tmm\hi
+.endm
+
+/* One step with result tiles \lo and \hi; the pending step has \was_lo and \was_hi. */
+.macro STEP_K lo, hi, was_lo, was_hi, shift, mins
+    X_OF_STEP
+    STORE_RESULTS_K \was_lo, \was_hi
+    tilezero tmm\lo
+    tilezero tmm\hi
+    .irp t, 0, 1, 2, 3
+    tileloadd tmm4, [rax + XS*1 + 64*\t]
+    tileloadd tmm6, [SCRATCH + LINE*1 + LO + 1024*\t]
+    tileloadd tmm7, [SCRATCH + LINE*1 + HI + 1024*\t]
+    tdpbsud tmm\lo, tmm4, tmm6
+    .if \shift == 3
+    tdpbsud tmm\hi, tmm4, tmm7
+    .else
+    tdpbssd tmm\hi, tmm4, tmm7
+    .endif
+    FINISH_UP_TO_4 FINISH_K, \shift, \mins
     .endr
 .endm
 
 /* groups: of a block, 8 or 16; shift: log2 of the base; mins: pairs of minima */
 .macro KERNEL_K layout, bits, groups, shift, mins
 FUNCTION wh_mm_\layout\()_amx
-    PROLOGUE
+    PROLOGUE MM_SUM_STRIDE
     CONFIGURE 64, 16
-.L\layout\()_panel:
-    CLEAR_ACC
-    xor     K0d, K0d
-
-.L\layout\()_block:
-    lea     HEAD, [W + 64]
-    add     W, 64 + 16*\groups + 32*\mins
+    mov     qword ptr [ODD], 0
     UNPACK_MASKS \bits
     .if \shift == 3
     mov     eax, 7
@@ -261,8 +389,13 @@ FUNCTION wh_mm_\layout\()_amx
     mov     rax, [A + MM_OFF]
     vpbroadcastw zmm27, eax
     .endif
-    mov     ACC, SCRATCH
-    lea     rax, [SCRATCH + 4096]
+.L\layout\()_panel:
+    mov     qword ptr [K0], 0
+
+.L\layout\()_block:
+    lea     HEAD, [W + 64]
+    add     W, 64 + 16*\groups + 32*\mins
+    mov     rax, SCRATCH
 1:  UNPACK  \bits
     .if \shift == 3
     DIGITS_8
@@ -271,11 +404,24 @@ FUNCTION wh_mm_\layout\()_amx
     DIGITS_256_HALF 16, 4, 5, 6, 7
     add     HEAD, 32
     .endif
-    add     ACC, 512
-    cmp     ACC, rax
+    add     rax, 512
+    cmp     rax, [UNPACK_END]
     jb      1b
+    xor     eax, eax
+    mov     [ROW], rax
+    mov     [FIRST], rax
 
-    /* What the rows need of the head: D zmm18, Dmin zmm19, pairs of minima zmm10-17. */
+.L\layout\()_step:
+    xor     qword ptr [ODD], 1
+    jz      .L\layout\()_even
+    STEP_K  2, 3, 0, 1, \shift, \mins
+    jmp     .L\layout\()_issued
+.L\layout\()_even:
+    STEP_K  0, 1, 2, 3, \shift, \mins
+.L\layout\()_issued:
+    STORE_Y
+    cmp     qword ptr [ROW], 0
+    jne     1f
     vcvtph2ps zmm18, [HEAD - 64 - 16*\groups]
     .if \mins
     vcvtph2ps zmm19, [HEAD - 32 - 16*\groups]
@@ -285,61 +431,33 @@ FUNCTION wh_mm_\layout\()_amx
     .endif
     .endr
     .endif
-
-    xor     ebx, ebx
-    mov     [FIRST], rbx
-.L\layout\()_tile:
-    TILE_OF_X
-    tilezero tmm0
-    tilezero tmm1
-    .irp t, 0, 1, 2, 3
-    tileloadd tmm4, [rax + XS*1 + 64*\t]
-    tileloadd tmm6, [SCRATCH + LINE*1 + LO + 1024*\t]
-    tileloadd tmm7, [SCRATCH + LINE*1 + HI + 1024*\t]
-    tdpbsud tmm0, tmm4, tmm6
-    .if \shift == 3
-    tdpbsud tmm1, tmm4, tmm7
-    .else
-    tdpbssd tmm1, tmm4, tmm7
-    .endif
-    .endr
-    tilestored [SCRATCH + LINE*1 + RESULT], tmm0
-    tilestored [SCRATCH + LINE*1 + RESULT + 1024], tmm1
-
+1:
     .if \groups == 16
-    ROW_POINTERS MM_SUM, MM_SUM_STRIDE, 3, 6
+    SET_PENDING MM_SUM, 3, 6
     .else
-    ROW_POINTERS MM_SUM, MM_SUM_STRIDE, 4, 6
+    SET_PENDING MM_SUM, 4, 6
     .endif
-2:  vpslld  zmm0, [BUF + 1024], \shift
-    vpaddd  zmm0, zmm0, [BUF]
-    vcvtdq2ps zmm0, zmm0
-    vmulps  zmm0, zmm0, zmm18
-    .if \mins
-    vpxord  xmm1, xmm1, xmm1
-    .irp j, 0, 1, 2, 3, 4, 5, 6, 7
-    .if \j < \mins
-    vpdpwssd zmm1, zmm1\j, dword ptr [S + 4*\j]{1to16}
-    .endif
-    .endr
-    vcvtdq2ps zmm1, zmm1
-    vfnmadd231ps zmm0, zmm1, zmm19
-    .endif
-    vbroadcastss zmm2, [D]
-    vfmadd213ps zmm0, zmm2, [ACC]
-    vmovaps [ACC], zmm0
-    NEXT_ROW
-    jb      2b
-    NEXT_TILE .L\layout\()_tiles_done
-    jmp     .L\layout\()_tile
+    NEXT_STEP .L\layout\()_steps_done
+    jmp     .L\layout\()_step
 
-.L\layout\()_tiles_done:
-    add     K0, 256
-    cmp     K0, [A + MM_K]
+.L\layout\()_steps_done:
+    mov     rax, [K0]
+    add     rax, 256
+    mov     [K0], rax
+    cmp     rax, [A + MM_K]
     jb      .L\layout\()_block
-    STORE_Y
+    mov     qword ptr [LAST], 1
     dec     qword ptr [PANELS]
     jnz     .L\layout\()_panel
+    cmp     qword ptr [ODD], 0
+    je      1f
+    STORE_RESULTS_K 2, 3
+    jmp     2f
+1:  STORE_RESULTS_K 0, 1
+2:  FINISH_UP_TO_4 FINISH_K, \shift, \mins
+    cmp     BUF, [BUF_END]
+    jb      2b
+    STORE_Y
     EPILOGUE
 ENDFUNCTION wh_mm_\layout\()_amx
 .endm
@@ -351,39 +469,89 @@ ENDFUNCTION wh_mm_\layout\()_amx
 
 /* ---- legacy layouts -------------------------------------------------------------------------------------- */
 
-/* The product of group \g with result tile \c, activation tile \a and weight tile \b */
-.macro GROUP g, c, a, b, done
+/* Rows of the pending step: acc in zmm0-3. d of the groups is in zmm10-17, m in zmm8, 9, 18, 19, 24-27. */
+.macro LOAD_ACC i, t, s, d, none
+    vmovaps zmm\i, [ACC + 64*\i]
+.endm
+.macro L_FLOAT i, t, s, d, g
+    vcvtdq2ps zmm\t, [BUF + 1024*\g + 64*\i]
+.endm
+.macro L_SCALE i, t, s, d, g
+    vmulps  zmm2\i, zmm1\g, dword ptr [\d + 4*\g]{1to16}
+.endm
+.macro L_ACC i, t, s, d, none
+    vfmadd231ps zmm\i, zmm\t, zmm2\i
+.endm
+.macro L_MIN i, t, s, d, g, m
+    vfmadd231ps zmm\i, zmm\m, dword ptr [\s + 4*\g]{1to16}
+.endm
+.macro FINISH_GROUP rows, g, m, min
+    .if \g
+    cmp     qword ptr [PENDING_GROUPS], \g
+    je      9f
+    .endif
+    EACH_ROW \rows, L_FLOAT, \g
+    EACH_ROW \rows, L_SCALE, \g
+    EACH_ROW \rows, L_ACC
+    .if \min
+    EACH_ROW \rows, L_MIN, \g, \m
+    .endif
+.endm
+.macro FINISH_LEGACY rows, min
+    EACH_ROW \rows, LOAD_ACC
+    FINISH_GROUP \rows, 0, 8, \min
+    FINISH_GROUP \rows, 1, 9, \min
+    FINISH_GROUP \rows, 2, 18, \min
+    FINISH_GROUP \rows, 3, 19, \min
+    FINISH_GROUP \rows, 4, 24, \min
+    FINISH_GROUP \rows, 5, 25, \min
+    FINISH_GROUP \rows, 6, 26, \min
+    FINISH_GROUP \rows, 7, 27, \min
+9:
+    EACH_ROW \rows, SAVE_ACC
+.endm
+
+/* The product of group \g into result tile \c with activation tile \a and weight tile \b, then the store of the
+ * product before it, which has had time to end; after every other one four rows of the pending step. */
+.macro GROUP g, c, a, b, before, min
     .if \g
     cmp     qword ptr [GROUPS], \g
-    je      \done
+    jbe     1f
     .endif
     tilezero tmm\c
     tileloadd tmm\a, [rax + XS*1 + 32*\g]
     tileloadd tmm\b, [SCRATCH + LINE*1 + LO + 512*\g]
     tdpbssd tmm\c, tmm\a, tmm\b
-    tilestored [SCRATCH + LINE*1 + RESULT + 1024*\g], tmm\c
+1:
+    .if \g & 1
+    FINISH_UP_TO_4 FINISH_LEGACY, \min
+    .endif
+    .if \g
+    tilestored [HEAD + LINE*1 + 1024*(\g - 1)], tmm\before
+    .endif
 .endm
 
 .macro KERNEL_LEGACY layout, bits, min
 FUNCTION wh_mm_\layout\()_amx
-    PROLOGUE
+    PROLOGUE MM_START_STRIDE
     CONFIGURE 32, 8
+    mov     qword ptr [INTO], 8192
+    UNPACK_MASKS \bits
     mov     rax, [A + MM_OFF]
     vpbroadcastb zmm29, eax
 .L\layout\()_panel:
-    CLEAR_ACC
-    xor     K0d, K0d
+    mov     qword ptr [K0], 0
 
 .L\layout\()_block:
     mov     HEAD, W
     mov     rax, [A + MM_K]
-    sub     rax, K0
+    sub     rax, [K0]
     shr     rax, 5
     cmp     rax, 8
     jb      1f
     mov     eax, 8
 1:  mov     [GROUPS], rax
-    mov     D, rax
+    mov     LINE, rax
     .if \min
     shl     rax, 6
     .else
@@ -392,74 +560,90 @@ FUNCTION wh_mm_\layout\()_amx
     shl     rax, 5
     .endif
     add     W, rax
-    UNPACK_MASKS \bits
-    mov     ACC, SCRATCH
-    lea     S, [SCRATCH + SCALES]
+    mov     rax, SCRATCH
+    lea     XS, [SCRATCH + SCALES]
 1:  UNPACK  \bits
     .irp q, 0, 1, 2, 3, 4, 5, 6, 7
     vpsubb  zmm\q, zmm\q, zmm29
-    vmovdqa64 [ACC + LO + 64*\q], zmm\q
+    vmovdqa64 [rax + LO + 64*\q], zmm\q
     .endr
     vcvtph2ps zmm0, [HEAD]
-    vmovaps [S], zmm0
+    vmovaps [XS], zmm0
     .if \min
     vcvtph2ps zmm0, [HEAD + 32]
-    vmovaps [S + 64], zmm0
+    vmovaps [XS + 64], zmm0
     .endif
     add     HEAD, 32 + 32*\min
-    add     ACC, 512
-    add     S, 128
-    dec     D
+    add     rax, 512
+    add     XS, 128
+    dec     LINE
     jnz     1b
+    mov     LINE, 64
+    mov     XS, [A + MM_X_STRIDE]
+    xor     eax, eax
+    mov     [ROW], rax
+    mov     [FIRST], rax
+
+.L\layout\()_step:
+    X_OF_STEP
+    mov     HEAD, [INTO]
+    lea     HEAD, [SCRATCH + HEAD + RESULT]
+    GROUP   0, 0, 4, 6, 3, \min
+    GROUP   1, 1, 5, 7, 0, \min
+    GROUP   2, 2, 4, 6, 1, \min
+    GROUP   3, 3, 5, 7, 2, \min
+    GROUP   4, 0, 4, 6, 3, \min
+    GROUP   5, 1, 5, 7, 0, \min
+    GROUP   6, 2, 4, 6, 1, \min
+    GROUP   7, 3, 5, 7, 2, \min
+    tilestored [HEAD + LINE*1 + 1024*7], tmm3
+    STORE_Y
+    cmp     qword ptr [ROW], 0
+    jne     1f
     .irp g, 0, 1, 2, 3, 4, 5, 6, 7
     vmovaps zmm1\g, [SCRATCH + SCALES + 128*\g]
-    .if \min
-    vmovaps zmm2\g, [SCRATCH + SCALES + 128*\g + 64]
-    .endif
     .endr
-
-    xor     ebx, ebx
-    mov     [FIRST], rbx
-.L\layout\()_tile:
-    TILE_OF_X
-    GROUP   0, 0, 4, 6, 1f
-    GROUP   1, 1, 5, 7, 1f
-    GROUP   2, 2, 4, 6, 1f
-    GROUP   3, 3, 5, 7, 1f
-    GROUP   4, 0, 4, 6, 1f
-    GROUP   5, 1, 5, 7, 1f
-    GROUP   6, 2, 4, 6, 1f
-    GROUP   7, 3, 5, 7, 1f
+    .if \min
+    vmovaps zmm8, [SCRATCH + SCALES + 64]
+    vmovaps zmm9, [SCRATCH + SCALES + 192]
+    vmovaps zmm18, [SCRATCH + SCALES + 320]
+    vmovaps zmm19, [SCRATCH + SCALES + 448]
+    vmovaps zmm24, [SCRATCH + SCALES + 576]
+    vmovaps zmm25, [SCRATCH + SCALES + 704]
+    vmovaps zmm26, [SCRATCH + SCALES + 832]
+    vmovaps zmm27, [SCRATCH + SCALES + 960]
+    .endif
+    mov     rax, [GROUPS]
+    mov     [PENDING_GROUPS], rax
 1:
-    ROW_POINTERS MM_START, MM_START_STRIDE, 3, 3
-2:  vmovaps zmm0, [ACC]
-    .irp g, 0, 1, 2, 3, 4, 5, 6, 7
-    .if \g
-    cmp     qword ptr [GROUPS], \g
-    je      3f
-    .endif
-    vcvtdq2ps zmm1, [BUF + 1024*\g]
-    vmulps  zmm2, zmm1\g, dword ptr [D + 4*\g]{1to16}
-    vfmadd231ps zmm0, zmm1, zmm2
-    .if \min
-    vfmadd231ps zmm0, zmm2\g, dword ptr [S + 4*\g]{1to16}
-    .endif
-    .endr
-3:  vmovaps [ACC], zmm0
-    NEXT_ROW
-    jb      2b
-    NEXT_TILE .L\layout\()_tiles_done
-    jmp     .L\layout\()_tile
+    SET_PENDING MM_START, 3, 3
+    mov     rax, [INTO]
+    add     BUF, rax
+    xor     rax, 8192
+    mov     [INTO], rax
+    mov     rax, [STEP]
+    shl     rax, 6
+    add     rax, HEAD
+    mov     [BUF_END], rax
+    sub     rax, 192
+    mov     [BUF_END_4], rax
+    NEXT_STEP .L\layout\()_steps_done
+    jmp     .L\layout\()_step
 
-.L\layout\()_tiles_done:
+.L\layout\()_steps_done:
     mov     rax, [GROUPS]
     shl     rax, 5
-    add     K0, rax
-    cmp     K0, [A + MM_K]
+    add     rax, [K0]
+    mov     [K0], rax
+    cmp     rax, [A + MM_K]
     jb      .L\layout\()_block
-    STORE_Y
+    mov     qword ptr [LAST], 1
     dec     qword ptr [PANELS]
     jnz     .L\layout\()_panel
+2:  FINISH_UP_TO_4 FINISH_LEGACY, \min
+    cmp     BUF, [BUF_END]
+    jb      2b
+    STORE_Y
     EPILOGUE
 ENDFUNCTION wh_mm_\layout\()_amx
 .endm
