@@ -111,7 +111,8 @@ HARD = [
     "", " ", "  ", "\n", "\n\n", "\t", "\r\n", " \n", "\n ", "a", " a", "  a", "   a b", "a  ", "a \n b", "a\n\n\n  b\n",
     "\t\tif x:\n\t\t\treturn\n", "        deep\n    less\nnone", "tabs\tand  spaces \t mixed \n\t", "\r\r\n\n\r", "x\u00a0y\u3000z\u2003w",
     "\u180ex\u180e \u200bzero\u200bwidth\ufeffbom", "line\u2028sep\u2029par\u0085nel\x0bvt\x0cff", "\x1c\x1d\x1e\x1f \x00\x01\x7f",
-    "don't DON'T I'll I'LL we've WE'VE you're YOU'RE he'd HE'D it's IT'S I'm I'M", "'s 't 're 've 'm 'll 'd 'x ''s '\u017f '\u212a", "rock'n'roll 'tis o'clock",
+    "don't DON'T I'll I'LL we've WE'VE you're YOU'RE he'd HE'D it's IT'S I'm I'M", "'s 't 're 've 'm 'll 'd 'x ''s '\u017f '\u212a", "rock'n'roll 'tis o'clock", "'Tis 'Twas 'Sure 'Dare 'Very 'Men 'Real 'Llama 'tis 'twas 'sure 'dare 'very 'men 'real",
+    "1 22 333 4444 55555 666666 7777777 12345678 791 7919 79190 791912 7919123",
     "1 12 123 1234 12345 1234567890", "3.14159 -1e10 1,000,000 0x1F ½ ² Ⅻ ٣٤٥ ४५६ ４５６ 一二三", "a1b22c333d4444", " 1  22   333",
     "Hello, world! How are you?", "...!!!???;;;:::", " ,a ,b", "$100 #tag @me a_b-c+d=e (f) [g] {h} <i> \"j\" `k` ~l |m| \\n/",
     "日本語のテキスト、そして漢字。", "你好，世界！ 中文 English混排123", "한국어 텍스트와 English", "ไทยไม่มีเว้นวรรค", "हिन्दी में पाठ देवनागरी", "தமிழ் எழுத்து",
@@ -229,12 +230,13 @@ QWEN2_FIRST = ("{% for message in messages %}{% if loop.first and messages[0]['r
                "{% endif %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
                "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
 QWEN_MATH = QWEN2_FIRST.replace("You are a helpful assistant.", "Please reason step by step, and put your final answer within \\\\boxed{}.")
+QWEN_LINES = QWEN2_FIRST.replace("You are", "It\\'s\\nyou")
 
 CONVERSATIONS = [
     [("user", "What is 2+2?")],
     [("system", "Be brief."), ("user", "  Hi there \n")],
     [("user", "Hi"), ("assistant", "Hello!"), ("user", "\n\nAnd 3+3?")],
-    [("system", "Löse 日本 👍."), ("user", "a\n\nb"), ("assistant", "<think>\nhm\n</think>\n\nc"), ("user", "d")],
+    [("system", "Löse 日本 👍."), ("user", "a\n\nb"), ("assistant", "<think>\nhm</think>\n</think>\n\nc"), ("user", "d")],
     [("user", "Solve"), ("assistant", "")],
     [("user", "Solve"), ("assistant", "## Step 1: Add\n2+2")],
     [("system", "S"), ("user", "Solve"), ("assistant", "Step one.\n\n")],
@@ -300,10 +302,15 @@ MARKERS = {
 BOS_EOS = {"qwen2": (0, 2), "smollm": (1, 2), "gpt-2": (0, 0), "llama-bpe": (0, 1), "deepseek-r1-qwen": (0, 1)}
 
 
+# Words and numbers in which it shows how a text was cut: merges that go over the places where patterns cut
+EXTRA = " ".join(["Tis Tis Twas Twas Sure Sure Dare Dare Very Very Men Men Real Real Llama Llama tis twas"] * 4
+                 + [str(i * 7919 % 10 ** (1 + i % 6)) for i in range(1500)])
+
+
 def train_bpe(text):
     t = Tokenizer(models.BPE())
-    t.pre_tokenizer = pre_tokenizer("qwen2")
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=1200, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    t.pre_tokenizer = pre_tokenizer("gpt-2")
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=1500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
     t.train_from_iterator([text], trainer)
     m = json.loads(t.to_str())["model"]
     tokens = [x for x, _ in sorted(m["vocab"].items(), key=lambda kv: kv[1])]
@@ -323,7 +330,7 @@ def train_spm(text, markers):
 
 def make(args):
     text = open(os.path.join(GOLDEN, "tok_text.txt"), encoding="utf-8").read()
-    base, merges = train_bpe(text)
+    base, merges = train_bpe(text + EXTRA)
     cases = [{"text": t, "ids": {}, "special": {}} for t in HARD + list(tricky(random.Random(1), 40))]
     hf, spm = {}, {}
     for pre, markers in MARKERS.items():
@@ -353,7 +360,7 @@ def make(args):
         f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
 
     qwen, smol = (read_gguf(os.path.join(args.models, m))["template"] for m in ("coder1.5b.gguf", "smollm2-135m.gguf"))
-    templates = {"qwen25": ("qwen2", qwen), "qwen2": ("qwen2", QWEN2_FIRST), "qwen-math": ("qwen2", QWEN_MATH), "smollm2": ("smollm", smol),
+    templates = {"qwen25": ("qwen2", qwen), "qwen2": ("qwen2", QWEN2_FIRST), "qwen-math": ("qwen2", QWEN_MATH), "qwen-lines": ("qwen2", QWEN_LINES), "smollm2": ("smollm", smol),
                  "llama30": ("llama-bpe", LLAMA30), "llama31": ("llama-bpe", LLAMA31), "mistral1": ("spm", MISTRAL1), "mistral3": ("spm3", MISTRAL3),
                  "r1": ("deepseek-r1-qwen", R1), "r1-first": ("deepseek-r1-qwen", R1_FIRST)}
     chats = []

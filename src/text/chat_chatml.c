@@ -8,46 +8,49 @@
 #include "base/mem.h"
 #include "text/chat_impl.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* Undo the escapes of a jinja string literal: \n, and \c for any other c. */
-static size_t unescape(char *out, const char *s, size_t n)
+/* Copy the literal that begins at s up to "<|im_end|>" and undo its escapes (\n, and \c for any other c).
+ * Returns its length, 0 when the quote comes first: then a message follows and not a default. Outside of a
+ * jinja expression there is no quote ('{' opens one) and nothing is escaped. */
+static size_t read_literal(char *out, const char *s, size_t n, char quote)
 {
-    size_t made = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] == '\\' && i + 1 < n) {
+    static const char end[] = "<|im_end|>";
+    size_t            made = 0;
+    for (size_t i = 0; i + sizeof end - 1 <= n; i++) {
+        if (!memcmp(s + i, end, sizeof end - 1)) return made;
+        if (s[i] == quote) return 0;
+        if (s[i] == '\\' && quote != '{') {
             i++;
             out[made++] = s[i] == 'n' ? '\n' : s[i];
         } else {
             out[made++] = s[i];
         }
     }
-    return made;
+    return 0;
 }
 
 static wh_code setup(wh_chat *chat, wh_tok_str template_, wh_err *err)
 {
-    static const char front[] = "<|im_start|>system", back[] = "<|im_end|>";
-    const char       *end = template_.s + template_.n;
-    const char       *at = template_.s;
-    while (at && at < end && (at = memmem(at, (size_t)(end - at), front, sizeof front - 1))) {
+    static const char front[] = "<|im_start|>system";
+    if (!template_.n) return WH_OK;
+    char *text = wh_mem_zalloc(template_.n + 1, 1);
+    if (!text) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the default system prompt");
+    const char *at = template_.s, *end = template_.s + template_.n;
+    size_t      made = 0;
+    while (!made && (at = memmem(at, (size_t)(end - at), front, sizeof front - 1))) {
+        char quote = at > template_.s && (at[-1] == '\'' || at[-1] == '"') ? at[-1] : '{';
         at += sizeof front - 1;
-        const char *from = at;
-        if (from < end && *from == '\n') {
-            from += 1; /* a line break in the template */
-        } else if (end - from >= 2 && from[0] == '\\' && from[1] == 'n') {
-            from += 2; /* an escaped one */
-        } else {
-            continue;
-        }
-        const char *to = memmem(from, (size_t)(end - from), back, sizeof back - 1);
-        /* a quote would end the literal: then what follows is a message, not a default */
-        const char *quote = memchr(from, '\'', (size_t)(end - from));
-        if (!to || to == from || (quote && quote < to)) continue;
-        chat->default_system = wh_mem_zalloc((size_t)(to - from) + 1, 1);
-        if (!chat->default_system) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the default system prompt");
-        unescape(chat->default_system, from, (size_t)(to - from));
-        return WH_OK;
+        size_t left = (size_t)(end - at);
+        size_t line_end = left > 0 && at[0] == '\n' ? 1 : left > 1 && at[0] == '\\' && at[1] == 'n' ? 2 : 0;
+        if (line_end) made = read_literal(text, at + line_end, left - line_end, quote);
+    }
+    text[made] = '\0';
+    if (made) {
+        chat->default_system = text;
+    } else {
+        free(text);
     }
     return WH_OK;
 }

@@ -104,6 +104,30 @@ static void text_never_becomes_a_marker(void **state)
     assert_int_equal(count_control("spm", "[INST]", evil), 1); /* BOS: the rest of that format is text */
 }
 
+/* A vocabulary without the format's tokens: the markers are text, cut like any other. */
+static void markers_without_tokens(void **state)
+{
+    (void)state;
+    static const char whole[] = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
+    wh_tok           *tok = golden_tok("gpt-2");
+    wh_chat          *chat;
+    wh_chat_text      out = {0};
+    wh_tok_ids        got = {0}, want = {0};
+    wh_chat_msg       user = {WH_CHAT_USER, {"hi", 2}};
+    assert_int_equal(wh_chat_create(&chat, tok, "<|im_start|>", 12, NULL), WH_OK);
+    assert_int_equal(wh_chat_render(chat, &out, &user, 1, true, NULL), WH_OK);
+    assert_string_equal(wh_buf_str(&out.text), whole);
+    assert_int_equal(wh_chat_encode(chat, &got, &out, NULL), WH_OK);
+    assert_int_equal(wh_tok_encode(tok, &want, whole, sizeof whole - 1, 0, NULL), WH_OK);
+    assert_int_equal(got.len, want.len);
+    assert_memory_equal(got.data, want.data, got.len * sizeof *got.data);
+    wh_tok_ids_free(&got);
+    wh_tok_ids_free(&want);
+    wh_chat_text_free(&out);
+    wh_chat_free(chat);
+    wh_tok_free(tok);
+}
+
 static void which_format(void **state)
 {
     (void)state;
@@ -232,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_the_templates), cmocka_unit_test(text_never_becomes_a_marker),
+        cmocka_unit_test(markers_without_tokens),
         cmocka_unit_test(which_format),          cmocka_unit_test(mistral_wants_turns),
         cmocka_unit_test(solving_prompts),       cmocka_unit_test(every_allocation_may_fail),
     };
