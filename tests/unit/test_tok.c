@@ -1,5 +1,6 @@
 /* Tokenizers: golden ids of the reference tokenizers (tools/golden_tok.py), rules, hostile input. */
 #include "base/mem.h"
+#include "gguf/gguf_write.h"
 #include "tok_vocab.h"
 
 #include <jansson.h>
@@ -359,6 +360,37 @@ static void broken_vocabularies(void **state)
     }
 }
 
+/* Files with one key, which has a type that it must not have. */
+static void keys_of_a_wrong_type(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "model",        "pre",          "tokens",           "merges",        "token_type",    "scores",           "bos_token_id",
+        "eos_token_id", "eot_token_id", "unknown_token_id", "add_bos_token", "add_eos_token", "add_space_prefix",
+    };
+    char                     dir[] = "/tmp/whet-test-XXXXXX", path[64], key[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/tok.gguf", dir);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        wh_gguf_writer *w;
+        wh_gguf        *g;
+        wh_tok         *t;
+        wh_err          err = {0};
+        snprintf(key, sizeof key, "tokenizer.ggml.%s", names[i]);
+        assert_int_equal(wh_gguf_write_create(&w, path, 32, NULL), WH_OK);
+        assert_int_equal(wh_gguf_write_f32(w, key, 0.5f, NULL), WH_OK);
+        assert_int_equal(wh_gguf_write_begin(w, NULL), WH_OK);
+        assert_int_equal(wh_gguf_write_finish(w, NULL), WH_OK);
+        assert_int_equal(wh_gguf_open(&g, path, NULL), WH_OK);
+        assert_int_equal(wh_tok_gguf_create(&t, g, &err), WH_ERR_FORMAT);
+        assert_null(t);
+        if (!strstr(err.msg, key)) fail_msg("'%s' does not name %s", err.msg, key);
+        wh_gguf_close(g);
+        remove(path);
+    }
+    remove(dir);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -417,6 +449,7 @@ int main(void)
         cmocka_unit_test(streaming_is_whole_utf8),
         cmocka_unit_test(ends_and_bos),
         cmocka_unit_test(broken_vocabularies),
+        cmocka_unit_test(keys_of_a_wrong_type),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(long_words_cost_no_more),
     };
