@@ -79,6 +79,8 @@ wh_code wh_answer_group(int32_t *group, size_t *n_groups, const char *const *tex
  *   - a factor of 100 where one side carries a percent sign and the other does not
  *   - "1, 2" for "(1, 2)" and back, in the same order
  *   - "y = f" for "f" and back
+ *   - "3:2" for "3/2" and back
+ *   - the same letters in another case: "3r^2" for "3R^2"
  *   - the digits of "52_8" without their base, and back
  *   - the same inside tuples, intervals, sets and matrices, element by element.
  * An empty side is never equal. */

@@ -167,6 +167,20 @@ static bool same_in_any_order(side gold, side pred)
     return true;
 }
 
+/* a : b against a number: the quotient, as problems that ask for a ratio mean it. */
+static bool same_ratio(side ratio, side other)
+{
+    if (top(ratio)->kind != WH_N_RATIO || count(ratio) != 2 || top(other)->kind == WH_N_RATIO) return false;
+    side     a = child(ratio), b = sibling(a);
+    wh_value quotient = wh_value_mul(wh_normalize_value(a.e, a.x), wh_value_inv(wh_normalize_value(b.e, b.x)));
+    wh_value value = wh_normalize_value(other.e, other.x);
+    char     keys[2][WH_VALUE_KEY];
+    if (quotient.bad || value.bad) return false;
+    wh_value_key(keys[0], quotient);
+    wh_value_key(keys[1], value);
+    return !strcmp(keys[0], keys[1]);
+}
+
 /* y = f against f: the other side of the equation, -1 when s is no such equation. */
 static side behind_equal(side s)
 {
@@ -195,10 +209,23 @@ static bool same(side gold, side pred)
         return same_in_order(gold, pred);
     if (g->kind == WH_N_BASE && p->kind == WH_N_NUM) return same_key(child(gold), pred);
     if (p->kind == WH_N_BASE && g->kind == WH_N_NUM) return same_key(gold, child(pred));
+    if (same_ratio(gold, pred) || same_ratio(pred, gold)) return true;
     side g_rhs = behind_equal(gold), p_rhs = behind_equal(pred);
     if (g_rhs.x >= 0 && p->kind != WH_N_REL) return same(g_rhs, pred);
     if (p_rhs.x >= 0 && g->kind != WH_N_REL) return same(gold, p_rhs);
     return false;
+}
+
+/* 3R^2 and 3r^2: the letters as they stand, without regard to case and blanks. */
+static bool same_letters(const wh_buf *a, const wh_buf *b)
+{
+    size_t i = 0, j = 0;
+    for (;; i++, j++) {
+        while (i < a->len && isspace((unsigned char)a->data[i])) i++;
+        while (j < b->len && isspace((unsigned char)b->data[j])) j++;
+        if (i == a->len || j == b->len) return i == a->len && j == b->len;
+        if (tolower((unsigned char)a->data[i]) != tolower((unsigned char)b->data[j])) return false;
+    }
 }
 
 wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char *pred, size_t pred_n,
@@ -215,8 +242,9 @@ wh_code wh_answer_grade(bool *equal, const char *gold, size_t gold_n, const char
     }
     *equal = false;
     if (code == WH_OK) {
-        int left = MAX_PAIRS;
-        *equal = wh_answer_equal(&key[0], &key[1]);
+        int  left = MAX_PAIRS;
+        bool said = !wh_answer_is_empty(&key[0]) && !wh_answer_is_empty(&key[1]);
+        *equal = wh_answer_equal(&key[0], &key[1]) || (said && same_letters(&text[0], &text[1]));
         if (!*equal && e[0].root >= 0 && e[1].root >= 0)
             *equal = same((side){&e[0], e[0].root, &left}, (side){&e[1], e[1].root, &left});
     }

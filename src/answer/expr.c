@@ -288,7 +288,9 @@ static int32_t root(parser *p)
 
 static int32_t matrix(parser *p)
 {
-    chain rows = {0};
+    wh_node_kind kind = peek(p)->arg ? WH_N_DET : WH_N_MATRIX;
+    chain        rows = {0};
+    p->i++;
     while (!is(p, WH_TOK_FINISH)) {
         chain row = {0};
         do {
@@ -300,7 +302,7 @@ static int32_t matrix(parser *p)
     }
     if (!is(p, WH_TOK_FINISH) || rows.n == 0) return -1;
     p->i++;
-    return unary(p, WH_N_MATRIX, rows.first);
+    return unary(p, kind, rows.first);
 }
 
 /* ( ... ) [ ... ] ( ... ] [ ... ): an expression in brackets, or a tuple or an interval. */
@@ -393,7 +395,7 @@ static int32_t primary(parser *p)
     case WH_TOK_LOG: return function(p, t);
     case WH_TOK_FLOOR: return enclosed(p, WH_FN_FLOOR);
     case WH_TOK_CEIL: return enclosed(p, WH_FN_CEIL);
-    case WH_TOK_BEGIN: p->i++; return matrix(p);
+    case WH_TOK_BEGIN: return matrix(p);
     case WH_TOK_SETOPEN: return set(p);
     case WH_TOK_OP:
         if (t->arg == '(' || t->arg == '[') return bracket(p);

@@ -42,7 +42,7 @@ typedef enum {
     WH_TOK_FLOOR,
     WH_TOK_CEIL,
     WH_TOK_CLOSE, /* \lfloor \lceil, and what closes either */
-    WH_TOK_BEGIN,
+    WH_TOK_BEGIN, /* .arg: 1 for a determinant */
     WH_TOK_FINISH /* \begin{..matrix}, \end{..} */
 } wh_tok_kind;
 
@@ -83,6 +83,7 @@ typedef enum {
     WH_N_FACT,
     WH_N_BINOM,
     WH_N_DEG,
+    WH_N_DET,   /* children: ROWs */
     WH_N_BASE,  /* 52_8: children: NUM as written, base */
     WH_N_LIST,  /* a, b, ... without brackets; op '|': separated by "or" */
     WH_N_TUPLE, /* op, close: its brackets */

@@ -247,7 +247,8 @@ wh_code wh_extract_answer(wh_buf *out, wh_extract_rule *rule, const char *text, 
 static bool is_prose(span t)
 {
     for (size_t i = 0; i + 2 < t.n; i++)
-        if (t.s[i] == '\n' || (t.s[i] == '.' && t.s[i + 1] == ' ' && isalpha((unsigned char)t.s[i + 2]))) return true;
+        if (t.s[i] == '\n' || (t.s[i] == '.' && t.s[i + 1] == ' ' && isalpha((unsigned char)t.s[i + 2])))
+            return true;
     return false;
 }
 

@@ -327,10 +327,10 @@ static void read_command(reader *r)
     case WH_TOK_BEGIN:
     case WH_TOK_FINISH: { /* \begin{pmatrix}, \begin{array}{cc} */
         size_t end = after_group(r, r->i);
-        bool   array = end - r->i == 7 && starts(r, r->i, "{array}");
+        bool   array = end - r->i == 7 && starts(r, r->i, "{array}"), bars = starts(r, r->i, "{vmatrix}");
         r->i = end;
         if (array && c->kind == WH_TOK_BEGIN && r->i < r->n && r->s[r->i] == '{') r->i = after_group(r, r->i);
-        emit(r, c->kind, 0, "m", 1);
+        emit(r, c->kind, bars, "m", 1);
         r->depth += c->kind == WH_TOK_BEGIN ? 1 : -1;
         return;
     }

@@ -23,6 +23,7 @@
 
 #define N_POINTS 4
 #define MAX_ELEMENTS 512
+#define MAX_DETERMINANT 6
 #define POINT_SEED UINT64_C(0x77686574)
 
 /* ---- values ------------------------------------------------------------------------------------------ */
@@ -66,6 +67,38 @@ static wh_value angle(scope *s, int32_t x)
     return at(s->e, x)->kind == WH_N_DEG ? wh_value_mul(v, wh_value_real(M_PI / 180)) : v;
 }
 
+/* A determinant by elimination; a pivot is any entry that is not zero. */
+static wh_value determinant(scope *s, int32_t x)
+{
+    wh_value m[MAX_DETERMINANT][MAX_DETERMINANT], det = wh_value_int(1);
+    int      n = 0, rows = 0;
+    for (int32_t r = at(s->e, x)->first; r >= 0; r = at(s->e, r)->next) n++;
+    if (n > MAX_DETERMINANT) return wh_value_bad();
+    for (int32_t r = at(s->e, x)->first; r >= 0; r = at(s->e, r)->next, rows++) {
+        int k = 0;
+        for (int32_t c = at(s->e, r)->first; c >= 0; c = at(s->e, c)->next, k++)
+            if (k < n) m[rows][k] = eval(s, c);
+        if (k != n) return wh_value_bad();
+    }
+    for (int k = 0; k < n; k++) {
+        int pivot = k;
+        while (pivot < n && m[pivot][k].re == 0 && m[pivot][k].im == 0 && !m[pivot][k].bad) pivot++;
+        if (pivot == n) return wh_value_int(0);
+        for (int c = 0; c < n && pivot != k; c++) {
+            wh_value swap = m[k][c];
+            m[k][c] = wh_value_neg(m[pivot][c]);
+            m[pivot][c] = swap;
+        }
+        det = wh_value_mul(det, m[k][k]);
+        wh_value inverse = wh_value_inv(m[k][k]);
+        for (int r = k + 1; r < n; r++) {
+            wh_value factor = wh_value_neg(wh_value_mul(m[r][k], inverse));
+            for (int c = k; c < n; c++) m[r][c] = wh_value_add(m[r][c], wh_value_mul(factor, m[k][c]));
+        }
+    }
+    return det;
+}
+
 static wh_value eval(scope *s, int32_t x)
 {
     const wh_node *n = at(s->e, x);
@@ -78,6 +111,7 @@ static wh_value eval(scope *s, int32_t x)
     case WH_N_I: return wh_value_i();
     case WH_N_NEG: return wh_value_neg(eval(s, a));
     case WH_N_DEG: return eval(s, a);
+    case WH_N_DET: return determinant(s, x);
     case WH_N_INV: return wh_value_inv(eval(s, a));
     case WH_N_FACT: return wh_value_factorial(eval(s, a));
     case WH_N_PM: {
