@@ -58,6 +58,9 @@ wh_code wh_chat_render(const wh_chat *chat, wh_chat_text *out, const wh_chat_msg
  * the markers where the format has it. */
 wh_code wh_chat_encode(const wh_chat *chat, wh_tok_ids *ids, const wh_chat_text *text, wh_err *err);
 
+/* A text without the white space at its ends, as Python's str.strip() (and jinja's trim) defines it. */
+wh_tok_str wh_chat_trim(wh_tok_str text);
+
 /* What the paper's code says to a policy so that it solves a problem (method of Liu et al. 2025,
  * evaluate.py cot_prompt_dict). */
 typedef struct wh_chat_solve {

@@ -38,7 +38,7 @@ void wh_chat_put_token(wh_chat_text *out, const wh_chat *chat, int32_t id); /* a
 void wh_chat_put(wh_chat_text *out, const char *text);
 void wh_chat_put_str(wh_chat_text *out, wh_tok_str text);
 
-bool       wh_chat_contains(wh_tok_str text, const char *what);
+bool wh_chat_contains(wh_tok_str text, const char *what);
 /* Whether message i is the one to be continued. */
 static inline bool wh_chat_continues(const wh_chat_msg *m, size_t i, size_t n, bool open)
 {
