@@ -6,12 +6,12 @@
 FUNCTION wh_mm_\layout\()_avx2
 .endm
 
-    KERNEL  l4,  4, 0
-    KERNEL  l4m, 4, 1
-    KERNEL  l5,  5, 0
-    KERNEL  l5m, 5, 1
-    KERNEL  l8,  8, 0
-    KERNEL  k4m, 4, 1, 8
-    KERNEL  k5m, 5, 1, 8
-    KERNEL  h4m, 4, 1, 16, 1
-    KERNEL  h6,  6, 0, 16, 1
+    KERNEL  l4,  3, 4, 0
+    KERNEL  l4m, 3, 4, 1
+    KERNEL  l5,  2, 5, 0
+    KERNEL  l5m, 2, 5, 1
+    KERNEL  l8,  2, 8, 0
+    KERNEL  k4m, 3, 4, 1, 8
+    KERNEL  k5m, 2, 5, 1, 8
+    KERNEL  h4m, 2, 4, 1, 16, 1
+    KERNEL  h6,  2, 6, 0, 16, 1

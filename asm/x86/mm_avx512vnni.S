@@ -263,6 +263,63 @@
     .endr
 .endm
 
+/* Four rows (or one), interleaved, since the chains are long: S in zmm20-23, M in zmm24-27. */
+.macro EACH_K_ROW rows, op, args:vararg
+    \op 20, 24, S, X, 0, \args
+    .if \rows == 4
+    \op 21, 25, S + SS, X + XS, 64, \args
+    \op 22, 26, S + 2*SS, X + 2*XS, 128, \args
+    \op 23, 27, S + SS3, X + XS3, 192, \args
+    .endif
+.endm
+.macro K_LOAD_S r, t, s, d, row, none
+    vmovdqa64 zmm\r, [ACC + \row]
+    vmovdqa64 [ACC + \row], zmm28
+.endm
+.macro K_EIGHT_SC r, t, s, d, row, j
+    vpdpwssd zmm\r, zmm1\j, dword ptr [\s + 4*\j]{1to16}
+.endm
+.macro K_MIN_START r, t, s, d, row, none
+    vpxord  xmm\t, xmm\t, xmm\t
+.endm
+.macro K_MIN_PAIR r, t, s, d, row, j
+    vpdpwssd zmm\t, zmm\j, dword ptr [\s + 4*\j]{1to16}
+.endm
+.macro K_SCALE r, t, s, d, row, none
+    vcvtdq2ps zmm\r, zmm\r
+    vmulps  zmm\r, zmm\r, zmm8
+.endm
+.macro K_MIN r, t, s, d, row, none
+    vcvtdq2ps zmm\t, zmm\t
+    vfnmadd231ps zmm\r, zmm\t, zmm9
+.endm
+.macro K_ACC r, t, s, d, row, none
+    vbroadcastss zmm\t, [\d]
+    vfmadd213ps zmm\r, zmm\t, [ACC + S_BYTES + \row]
+    vmovaps [ACC + S_BYTES + \row], zmm\r
+.endm
+.macro K_ROWS rows, layout, mins
+    EACH_K_ROW \rows, K_LOAD_S
+    .ifc \layout, k4m
+    .irp j, 0, 1, 2, 3
+    EACH_K_ROW \rows, K_EIGHT_SC, \j
+    .endr
+    .endif
+    .if \mins
+    EACH_K_ROW \rows, K_MIN_START
+    .irp j, 0, 1, 2, 3, 4, 5, 6, 7
+    .if \j < \mins
+    EACH_K_ROW \rows, K_MIN_PAIR, \j
+    .endif
+    .endr
+    .endif
+    EACH_K_ROW \rows, K_SCALE
+    .if \mins
+    EACH_K_ROW \rows, K_MIN
+    .endif
+    EACH_K_ROW \rows, K_ACC
+.endm
+
 .macro K_END kind, layout, mins
     mov     D, [ARGS]
     mov     LEFT, [D + MM_M]
@@ -291,33 +348,26 @@
     .endif
     .endr
     .endif
-1:  vmovdqa64 zmm20, [ACC]
-    .ifc \layout, k4m
-    .irp j, 0, 1, 2, 3
-    vpdpwssd zmm20, zmm1\j, dword ptr [S + 4*\j]{1to16}
-    .endr
-    .endif
-    vpxord  xmm22, xmm22, xmm22
-    vmovdqa64 [ACC], zmm22
-    vcvtdq2ps zmm20, zmm20
-    vmulps  zmm20, zmm20, zmm8
-    .if \mins
-    .irp j, 0, 1, 2, 3, 4, 5, 6, 7
-    .if \j < \mins
-    vpdpwssd zmm22, zmm\j, dword ptr [S + 4*\j]{1to16}
-    .endif
-    .endr
-    vcvtdq2ps zmm22, zmm22
-    vfnmadd231ps zmm20, zmm22, zmm9
-    .endif
-    vbroadcastss zmm21, [X]
-    vfmadd213ps zmm20, zmm21, [ACC + S_BYTES]
-    vmovaps [ACC + S_BYTES], zmm20
+    lea     SS3, [SS + 2*SS]
+    lea     XS3, [XS + 2*XS]
+    vpxord  xmm28, xmm28, xmm28
+    sub     LEFT, 4
+    jb      2f
+1:  K_ROWS  4, \layout, \mins
+    add     ACC, 256
+    lea     S, [S + 4*SS]
+    lea     X, [X + 4*XS]
+    sub     LEFT, 4
+    jae     1b
+2:  add     LEFT, 4
+    jz      4f
+3:  K_ROWS  1, \layout, \mins
     add     ACC, 64
     add     S, SS
     add     X, XS
     dec     LEFT
-    jnz     1b
+    jnz     3b
+4:
 .endm
 
 /* ---- the kernel --------------------------------------------------------------------------------------- */

@@ -3,13 +3,14 @@
  *   void wh_mm_<layout>_avx2(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6; the same for avxvnni
  *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
  *
- * A panel of 16 rows is two halves of 8. The integers of a group of 32 k are unpacked to the stack once and
- * used for all m rows of x, four at a time; running sums live in the scratch area (L1):
+ * A panel of 16 rows is two registers of 8 lanes. The integers of a group of 32 k are unpacked to the stack once
+ * and used for all m rows of x, a few at a time; a broadcast of four activations serves both halves of the panel.
+ * Running sums live in the scratch area (L1):
  *
- *   for each panel, block, group:  unpack;  for each half, for each row of x:
- *       chain = Σ over some quads of w_q · broadcast(x_q);  acc += chain · scale      ("flush")
- *       legacy:  acc32 = fma(d_g · d_x, float(acc), acc32)      K: S = acc
- *   K, at the end of a block:  t = D·S - Dmin·M;  acc32 = fma(d_x, t, acc32)
+ *   for each panel, block, group:  unpack;  for each row of x:
+ *       chain = Σ over some quads of w_q · broadcast(x_q);  sum += chain · scale      ("flush")
+ *       legacy:  acc = fma(d_g · d_x, float(sum), acc)      K: S += sum
+ *   K, at the end of a block:  t = D·S - Dmin·M;  acc = fma(d_x, t, acc)
  *
  * AVX2: vpmaddubsw (u8 x s8 pairs) into a chain of int16 that cannot overflow, then one vpmaddwd, by ones or by
  * the integer scale, which widens and scales at once. The chain's length follows from 2·(2^bits - 1)·127 per step:
@@ -33,23 +34,21 @@
 #define SS   r9
 #define SS3  r10
 #define D    r11
-#define U    r12 /* unpacked integers of this half */
-#define H32  r13 /* 0, or 32 for the upper half */
+#define ARGS r12
 #define ACC  r14
 #define LEFT r15
 #define K0   rbp
 #define K0d  ebp
 
-/* The frame, 64-byte aligned. */
-#define ARGS   rsp
-#define PANELS rsp + 8
-#define GROUPS rsp + 16
-#define COLUMN rsp + 24
-#define SAVED  rsp + 32
-#define UNPACKED 64         /* [half][quad] 32 bytes */
-#define SCALES 576          /* 32 bytes for each half: d, or sc of the first 16 k as words */
+/* The frame, 64-byte aligned; arrays hold 32 bytes for each half of the panel. */
+#define PANELS rsp
+#define GROUPS rsp + 8
+#define COLUMN rsp + 16
+#define SAVED  rsp + 24
+#define UNPACKED 64         /* [quad][half] */
+#define SCALES 576          /* d, or sc of the first 16 k */
 #define SCALES2 640         /* m, or sc of the second 16 k */
-#define CORR   704          /* [pair][half] 32 bytes: words that multiply sums and go into S */
+#define CORR   704          /* [pair][half]: words that multiply sums and go into S */
 #define MINS   1216         /* the same, into M */
 #define FRAME  1728
 #define S_BYTES 8192
@@ -58,7 +57,7 @@
     .section .rodata
     .p2align 5
 .Lones:
-    .rept 16
+    .rept 32
     .short 1
     .endr
 .Lnibble:
@@ -71,17 +70,37 @@
     .fill 32, 1, 0x80
     .text
 
+/* Rows of a tile, and \op a0, a1, c0, c1, b, t, x, s, d, row for each: sums and chains of the two halves, two
+ * temporaries, the addresses of x, start and d, the row's place in S or acc. ymm0, 1 hold a quad of w, ymm14, 15 |w|.
+ * AVX2 chains of 4 bits need no sums beside them: a = c, three rows. Otherwise two rows; VNNI: four. */
 .macro EACH_ROW rows, op, args:vararg
-    \op 4, 8, 12, X, S, D, 0, \args
+#if VNNI
+    \op 2, 3, 2, 3, 10, 14, X, S, D, 0, \args
     .if \rows > 1
-    \op 5, 9, 13, X + XS, S + SS, D + SS, 64, \args
+    \op 4, 5, 4, 5, 11, 15, X + XS, S + SS, D + SS, 64, \args
     .endif
     .if \rows > 2
-    \op 6, 10, 14, X + 2*XS, S + 2*SS, D + 2*SS, 128, \args
+    \op 6, 7, 6, 7, 12, 14, X + 2*XS, S + 2*SS, D + 2*SS, 128, \args
     .endif
     .if \rows > 3
-    \op 7, 11, 15, X + XS3, S + SS3, D + SS3, 192, \args
+    \op 8, 9, 8, 9, 13, 15, X + XS3, S + SS3, D + SS3, 192, \args
     .endif
+#else
+    .if BITS == 4 && !HALVES
+    \op 2, 3, 2, 3, 8, 11, X, S, D, 0, \args
+    .if \rows > 1
+    \op 4, 5, 4, 5, 9, 12, X + XS, S + SS, D + SS, 64, \args
+    .endif
+    .if \rows > 2
+    \op 6, 7, 6, 7, 10, 13, X + 2*XS, S + 2*SS, D + 2*SS, 128, \args
+    .endif
+    .else
+    \op 2, 3, 6, 7, 10, 12, X, S, D, 0, \args
+    .if \rows > 1
+    \op 4, 5, 8, 9, 11, 13, X + XS, S + SS, D + SS, 64, \args
+    .endif
+    .endif
+#endif
 .endm
 
 /* ---- unpacking a group: ymm5 = 0x0f bytes, ymm6 = the high bits' mask --------------------------------- */
@@ -122,7 +141,7 @@
     .endif
     vpor    ymm0, ymm0, ymm1
     .endif
-    vmovdqa [rsp + UNPACKED + 256*\half + 32*\q], ymm0
+    vmovdqa [rsp + UNPACKED + 64*\q + 32*\half], ymm0
 .endm
 
 .macro UNPACK bits
@@ -155,257 +174,267 @@
     add     W, 64*\bits
 .endm
 
-/* ---- one tile: acc ymm4-7, chain ymm8-11, broadcast ymm12-15, w ymm0, |w| ymm1 ------------------------- */
+/* ---- one tile ------------------------------------------------------------------------------------------ */
 
-.macro ACC_START acc, chain, b, x, s, d, row, at
-    vpbroadcastd ymm\acc, [\s + \at]
+.macro LOAD_W q
+    vmovdqa ymm0, [rsp + UNPACKED + 64*\q]
+    vmovdqa ymm1, [rsp + UNPACKED + 64*\q + 32]
 .endm
-.macro ACC_ZERO acc, chain, b, x, s, d, row, none
-    vpxor   xmm\acc, xmm\acc, xmm\acc
-.endm
-.macro ACC_LOAD acc, chain, b, x, s, d, row, none
-    vmovdqa ymm\acc, [ACC + \row]
-.endm
-.macro ACC_SAVE acc, chain, b, x, s, d, row, none
-    vmovdqa [ACC + \row], ymm\acc
-.endm
-.macro CHAIN_START acc, chain, b, x, s, d, row, at
-    vpbroadcastd ymm\chain, [\s + \at]
-.endm
-.macro CHAIN_ZERO acc, chain, b, x, s, d, row, none
-    vpxor   xmm\chain, xmm\chain, xmm\chain
-.endm
-
-.macro BROADCAST acc, chain, b, x, s, d, row, q
+.macro BROADCAST a0, a1, c0, c1, b, t, x, s, d, row, q
     vpbroadcastd ymm\b, [\x + 4*\q]
 .endm
-.macro SIGN acc, chain, b, x, s, d, row, none
-    vpsignb ymm\b, ymm\b, ymm0
-.endm
-.macro MADD_FIRST acc, chain, b, x, s, d, row, w
-    vpmaddubsw ymm\chain, ymm\w, ymm\b
-.endm
-.macro MADD acc, chain, b, x, s, d, row, w
-    vpmaddubsw ymm\b, ymm\w, ymm\b
-.endm
-.macro CHAIN_ADD acc, chain, b, x, s, d, row, none
-    vpaddw  ymm\chain, ymm\chain, ymm\b
-.endm
-.macro WIDEN acc, chain, b, x, s, d, row, by
-    vpmaddwd ymm\chain, ymm\chain, ymm\by
-.endm
-.macro ACC_ADD acc, chain, b, x, s, d, row, none
-    vpaddd  ymm\acc, ymm\acc, ymm\chain
-.endm
 #if VNNI
-.macro DOT acc, chain, b, x, s, d, row, to
-    .ifc \to, acc
-    {vex} vpdpbusd ymm\acc, ymm0, ymm\b
+.macro DOT_ZERO a0, a1, c0, c1, b, t, x, s, d, row, none
+    vpxor   xmm\a0, xmm\a0, xmm\a0
+    vpxor   xmm\a1, xmm\a1, xmm\a1
+.endm
+.macro DOT_START a0, a1, c0, c1, b, t, x, s, d, row, at
+    vpbroadcastd ymm\a0, [\s + \at]
+    vmovdqa ymm\a1, ymm\a0
+.endm
+.macro DOT a0, a1, c0, c1, b, t, x, s, d, row, none
+    {vex} vpdpbusd ymm\a0, ymm0, ymm\b
+    {vex} vpdpbusd ymm\a1, ymm1, ymm\b
+.endm
+.macro DOTS rows, list:vararg
+    .irp q, \list
+    LOAD_W  \q
+    EACH_ROW \rows, BROADCAST, \q
+    EACH_ROW \rows, DOT
+    .endr
+.endm
+/* S += dot · scale */
+.macro SCALE_WORDS a0, a1, c0, c1, b, t, x, s, d, row, scale
+    vmovdqa ymm\t, [ACC + \row]
+    vmovdqa ymm\b, [ACC + \row + 32]
+    {vex} vpdpwssd ymm\t, ymm\a0, [rsp + \scale]
+    {vex} vpdpwssd ymm\b, ymm\a1, [rsp + \scale + 32]
+    vmovdqa [ACC + \row], ymm\t
+    vmovdqa [ACC + \row + 32], ymm\b
+.endm
+.macro SCALE_MUL a0, a1, c0, c1, b, t, x, s, d, row, scale
+    vpmulld ymm\a0, ymm\a0, [rsp + \scale]
+    vpmulld ymm\a1, ymm\a1, [rsp + \scale + 32]
+    vpaddd  ymm\a0, ymm\a0, [ACC + \row]
+    vpaddd  ymm\a1, ymm\a1, [ACC + \row + 32]
+    vmovdqa [ACC + \row], ymm\a0
+    vmovdqa [ACC + \row + 32], ymm\a1
+.endm
+#else
+.macro MADD_FIRST a0, a1, c0, c1, b, t, x, s, d, row, none
+    vpmaddubsw ymm\c0, ymm0, ymm\b
+    vpmaddubsw ymm\c1, ymm1, ymm\b
+.endm
+.macro MADD a0, a1, c0, c1, b, t, x, s, d, row, none
+    vpmaddubsw ymm\t, ymm0, ymm\b
+    vpmaddubsw ymm\b, ymm1, ymm\b
+    vpaddw  ymm\c0, ymm\c0, ymm\t
+    vpaddw  ymm\c1, ymm\c1, ymm\b
+.endm
+.macro MADD_SIGNED a0, a1, c0, c1, b, t, x, s, d, row, none
+    vpsignb ymm\t, ymm\b, ymm0
+    vpsignb ymm\b, ymm\b, ymm1
+    vpmaddubsw ymm\c0, ymm14, ymm\t
+    vpmaddubsw ymm\c1, ymm15, ymm\b
+.endm
+.macro WIDEN_FIRST a0, a1, c0, c1, b, t, x, s, d, row, scale
+    vpmaddwd ymm\a0, ymm\c0, [\scale]
+    vpmaddwd ymm\a1, ymm\c1, [\scale + 32]
+.endm
+.macro WIDEN a0, a1, c0, c1, b, t, x, s, d, row, scale
+    vpmaddwd ymm\c0, ymm\c0, [\scale]
+    vpmaddwd ymm\c1, ymm\c1, [\scale + 32]
+    vpaddd  ymm\a0, ymm\a0, ymm\c0
+    vpaddd  ymm\a1, ymm\a1, ymm\c1
+.endm
+.macro ADD_TO_S a0, a1, c0, c1, b, t, x, s, d, row, none
+    vpaddd  ymm\a0, ymm\a0, [ACC + \row]
+    vpaddd  ymm\a1, ymm\a1, [ACC + \row + 32]
+    vmovdqa [ACC + \row], ymm\a0
+    vmovdqa [ACC + \row + 32], ymm\a1
+.endm
+.macro ADD_START a0, a1, c0, c1, b, t, x, s, d, row, none
+    vpbroadcastd ymm\b, [\s]
+    vpaddd  ymm\a0, ymm\a0, ymm\b
+    vpaddd  ymm\a1, ymm\a1, ymm\b
+.endm
+
+/* chain = Σ w_q x_q over the quads, then sum = chain · scale for the first flush of a group, += for the others */
+.macro CHAIN rows, flush, scale, first, rest:vararg
+    LOAD_W  \first
+    EACH_ROW \rows, BROADCAST, \first
+    EACH_ROW \rows, MADD_FIRST
+    .irp q, \rest
+    LOAD_W  \q
+    EACH_ROW \rows, BROADCAST, \q
+    EACH_ROW \rows, MADD
+    .endr
+    .ifc \scale, ones
+    EACH_ROW \rows, \flush, rip + .Lones
     .else
-    {vex} vpdpbusd ymm\chain, ymm0, ymm\b
+    EACH_ROW \rows, \flush, rsp + \scale
     .endif
 .endm
-.macro SCALE_WORDS acc, chain, b, x, s, d, row, none
-    {vex} vpdpwssd ymm\acc, ymm\chain, ymm0
-.endm
-.macro SCALE_MUL acc, chain, b, x, s, d, row, none
-    vpmulld ymm\chain, ymm\chain, ymm0
+.macro SIGNED_QUAD rows, flush, q
+    LOAD_W  \q
+    vpabsb  ymm14, ymm0
+    vpabsb  ymm15, ymm1
+    EACH_ROW \rows, BROADCAST, \q
+    EACH_ROW \rows, MADD_SIGNED
+    EACH_ROW \rows, \flush, rip + .Lones
 .endm
 #endif
 
-/* chain = Σ w_q x_q over the quads of the list (AVX2) */
-.macro CHAIN rows, first, list:vararg
-    .irp q, \list
-    vmovdqa ymm0, [U + 32*\q]
-    EACH_ROW \rows, BROADCAST, \q
-    .if \q == \first
-    EACH_ROW \rows, MADD_FIRST, 0
-    .else
-    EACH_ROW \rows, MADD, 0
-    EACH_ROW \rows, CHAIN_ADD
-    .endif
-    .endr
-.endm
-/* acc += chain · the words at \scale (of this half) */
-.macro FLUSH rows, scale
-    .ifc \scale, ones
-    vmovdqa ymm0, [rip + .Lones]
-    .else
-    vmovdqa ymm0, [rsp + H32 + \scale]
-    .endif
-    EACH_ROW \rows, WIDEN, 0
-    EACH_ROW \rows, ACC_ADD
-.endm
-/* the same for 8-bit weights, one quad */
-.macro SIGNED_QUAD rows, q
-    vmovdqa ymm0, [U + 32*\q]
-    vpabsb  ymm1, ymm0
-    EACH_ROW \rows, BROADCAST, \q
-    EACH_ROW \rows, SIGN
-    EACH_ROW \rows, MADD_FIRST, 1
-    FLUSH   \rows, ones
-.endm
-/* VNNI: acc or chain += Σ w_q x_q */
-.macro DOTS rows, to, list:vararg
-    .irp q, \list
-    vmovdqa ymm0, [U + 32*\q]
-    EACH_ROW \rows, BROADCAST, \q
-    EACH_ROW \rows, DOT, \to
-    .endr
-.endm
-.macro SCALED rows, how, scale
-    vmovdqa ymm0, [rsp + H32 + \scale]
-    EACH_ROW \rows, \how
-    .ifc \how, SCALE_MUL
-    EACH_ROW \rows, ACC_ADD
-    .endif
-.endm
-
-.macro LEGACY_END acc, chain, b, x, s, d, row, min
-    vcvtdq2ps ymm\acc, ymm\acc
+.macro LEGACY_END a0, a1, c0, c1, b, t, x, s, d, row, min
+    vcvtdq2ps ymm\a0, ymm\a0
+    vcvtdq2ps ymm\a1, ymm\a1
     vbroadcastss ymm\b, [\d]
-    vmulps  ymm\b, ymm\b, ymm0
-    vfmadd213ps ymm\acc, ymm\b, [ACC + \row]
+    vmulps  ymm\t, ymm\b, [rsp + SCALES]
+    vmulps  ymm\b, ymm\b, [rsp + SCALES + 32]
+    vfmadd213ps ymm\a0, ymm\t, [ACC + \row]
+    vfmadd213ps ymm\a1, ymm\b, [ACC + \row + 32]
     .if \min
     vbroadcastss ymm\b, [\s]
-    vfmadd231ps ymm\acc, ymm\b, ymm1
+    vfmadd231ps ymm\a0, ymm\b, [rsp + SCALES2]
+    vfmadd231ps ymm\a1, ymm\b, [rsp + SCALES2 + 32]
     .endif
-    vmovaps [ACC + \row], ymm\acc
+    vmovaps [ACC + \row], ymm\a0
+    vmovaps [ACC + \row + 32], ymm\a1
 .endm
 
+#if VNNI
 .macro TILE layout, rows
     .if LEGACY
-    .if MIN || (!VNNI && BITS == 8)
-    EACH_ROW \rows, ACC_ZERO
-    .else
-    EACH_ROW \rows, ACC_START, 0
-    .endif
-    .if VNNI
-    DOTS    \rows, acc, 0, 1, 2, 3, 4, 5, 6, 7
-    .elseif BITS == 4
-    CHAIN   \rows, 0, 0, 1, 2, 3, 4, 5, 6, 7
-    FLUSH   \rows, ones
-    .elseif BITS == 5
-    CHAIN   \rows, 0, 0, 1, 2, 3
-    FLUSH   \rows, ones
-    CHAIN   \rows, 4, 4, 5, 6, 7
-    FLUSH   \rows, ones
-    .else
-    .irp q, 0, 1, 2, 3, 4, 5, 6, 7
-    SIGNED_QUAD \rows, \q
-    .endr
-    .endif
-    vmovaps ymm0, [rsp + H32 + SCALES]
     .if MIN
-    vmovaps ymm1, [rsp + H32 + SCALES2]
+    EACH_ROW \rows, DOT_ZERO
+    .else
+    EACH_ROW \rows, DOT_START, 0
     .endif
+    DOTS    \rows, 0, 1, 2, 3, 4, 5, 6, 7
     EACH_ROW \rows, LEGACY_END, MIN
-    .else
-    EACH_ROW \rows, ACC_LOAD
-    .ifc \layout, k4m
-    .if VNNI
-    EACH_ROW \rows, CHAIN_START, 0
-    DOTS    \rows, chain, 0, 1, 2, 3, 4, 5, 6, 7
-    SCALED  \rows, SCALE_WORDS, SCALES
-    .else
-    CHAIN   \rows, 0, 0, 1, 2, 3, 4, 5, 6, 7
-    FLUSH   \rows, SCALES
     .endif
+    .ifc \layout, k4m
+    EACH_ROW \rows, DOT_START, 0
+    DOTS    \rows, 0, 1, 2, 3, 4, 5, 6, 7
+    EACH_ROW \rows, SCALE_WORDS, SCALES
     .endif
     .ifc \layout, k5m
-    .if VNNI
-    EACH_ROW \rows, CHAIN_ZERO
-    DOTS    \rows, chain, 0, 1, 2, 3, 4, 5, 6, 7
-    SCALED  \rows, SCALE_MUL, SCALES
-    .else
-    CHAIN   \rows, 0, 0, 1, 2, 3
-    FLUSH   \rows, SCALES
-    CHAIN   \rows, 4, 4, 5, 6, 7
-    FLUSH   \rows, SCALES
-    .endif
+    EACH_ROW \rows, DOT_ZERO
+    DOTS    \rows, 0, 1, 2, 3, 4, 5, 6, 7
+    EACH_ROW \rows, SCALE_MUL, SCALES
     .endif
     .ifc \layout, h4m
-    .if VNNI
-    EACH_ROW \rows, CHAIN_START, 0
-    DOTS    \rows, chain, 0, 1, 2, 3
-    SCALED  \rows, SCALE_WORDS, SCALES
-    EACH_ROW \rows, CHAIN_START, 4
-    DOTS    \rows, chain, 4, 5, 6, 7
-    SCALED  \rows, SCALE_WORDS, SCALES2
-    .else
-    CHAIN   \rows, 0, 0, 1, 2, 3
-    FLUSH   \rows, SCALES
-    CHAIN   \rows, 4, 4, 5, 6, 7
-    FLUSH   \rows, SCALES2
-    .endif
+    EACH_ROW \rows, DOT_START, 0
+    DOTS    \rows, 0, 1, 2, 3
+    EACH_ROW \rows, SCALE_WORDS, SCALES
+    EACH_ROW \rows, DOT_START, 4
+    DOTS    \rows, 4, 5, 6, 7
+    EACH_ROW \rows, SCALE_WORDS, SCALES2
     .endif
     .ifc \layout, h6
-    .if VNNI
-    EACH_ROW \rows, CHAIN_START, 0
-    DOTS    \rows, chain, 0, 1, 2, 3
-    SCALED  \rows, SCALE_MUL, SCALES
-    EACH_ROW \rows, CHAIN_START, 4
-    DOTS    \rows, chain, 4, 5, 6, 7
-    SCALED  \rows, SCALE_MUL, SCALES2
-    .else
-    CHAIN   \rows, 0, 0, 1
-    FLUSH   \rows, SCALES
-    CHAIN   \rows, 2, 2, 3
-    FLUSH   \rows, SCALES
-    CHAIN   \rows, 4, 4, 5
-    FLUSH   \rows, SCALES2
-    CHAIN   \rows, 6, 6, 7
-    FLUSH   \rows, SCALES2
-    .endif
-    .endif
-    EACH_ROW \rows, ACC_SAVE
+    EACH_ROW \rows, DOT_START, 0
+    DOTS    \rows, 0, 1, 2, 3
+    EACH_ROW \rows, SCALE_MUL, SCALES
+    EACH_ROW \rows, DOT_START, 4
+    DOTS    \rows, 4, 5, 6, 7
+    EACH_ROW \rows, SCALE_MUL, SCALES2
     .endif
 .endm
+#else
+.macro TILE layout, rows
+    .if LEGACY
+    .if BITS == 4
+    CHAIN   \rows, WIDEN_FIRST, ones, 0, 1, 2, 3, 4, 5, 6, 7
+    .elseif BITS == 5
+    CHAIN   \rows, WIDEN_FIRST, ones, 0, 1, 2, 3
+    CHAIN   \rows, WIDEN, ones, 4, 5, 6, 7
+    .else
+    SIGNED_QUAD \rows, WIDEN_FIRST, 0
+    .irp q, 1, 2, 3, 4, 5, 6, 7
+    SIGNED_QUAD \rows, WIDEN, \q
+    .endr
+    .endif
+    .if !MIN && BITS < 8
+    EACH_ROW \rows, ADD_START
+    .endif
+    EACH_ROW \rows, LEGACY_END, MIN
+    .endif
+    .ifc \layout, k4m
+    CHAIN   \rows, WIDEN_FIRST, SCALES, 0, 1, 2, 3, 4, 5, 6, 7
+    .endif
+    .ifc \layout, k5m
+    CHAIN   \rows, WIDEN_FIRST, SCALES, 0, 1, 2, 3
+    CHAIN   \rows, WIDEN, SCALES, 4, 5, 6, 7
+    .endif
+    .ifc \layout, h4m
+    CHAIN   \rows, WIDEN_FIRST, SCALES, 0, 1, 2, 3
+    CHAIN   \rows, WIDEN, SCALES2, 4, 5, 6, 7
+    .endif
+    .ifc \layout, h6
+    CHAIN   \rows, WIDEN_FIRST, SCALES, 0, 1
+    CHAIN   \rows, WIDEN, SCALES, 2, 3
+    CHAIN   \rows, WIDEN, SCALES2, 4, 5
+    CHAIN   \rows, WIDEN, SCALES2, 6, 7
+    .endif
+    .if !LEGACY
+    EACH_ROW \rows, ADD_TO_S
+    .endif
+.endm
+#endif
 
-/* All m rows against one half of the group. */
-.macro ROWS layout, starts
-    mov     D, [ARGS]
-    mov     LEFT, [D + MM_M]
-    mov     X, [D + MM_X]
+/* All m rows against the group. starts: per 32 k; tile: rows of a tile, 2 .. 4 */
+.macro ROWS layout, starts, tile
+    mov     LEFT, [ARGS + MM_M]
+    mov     X, [ARGS + MM_X]
     add     X, K0
-    mov     XS, [D + MM_X_STRIDE]
+    mov     XS, [ARGS + MM_X_STRIDE]
     lea     XS3, [XS + 2*XS]
-    mov     ACC, [D + MM_SCRATCH]
+    mov     ACC, [ARGS + MM_SCRATCH]
     .if LEGACY
     add     ACC, S_BYTES
     .endif
-    add     ACC, H32
-    mov     SS, [D + MM_START_STRIDE]
+    mov     SS, [ARGS + MM_START_STRIDE]
     lea     SS3, [SS + 2*SS]
     mov     S, K0
     shr     S, 4 - \starts
-    mov     D, [D + MM_D]
+    mov     D, [ARGS + MM_D]
     add     D, S
-    mov     U, [ARGS]
-    add     S, [U + MM_START]
-    lea     U, [rsp + 8*H32 + UNPACKED]
-    cmp     LEFT, 4
+    add     S, [ARGS + MM_START]
+    sub     LEFT, \tile
     jb      2f
-1:  TILE    \layout, 4
-    lea     X, [X + 4*XS]
-    lea     S, [S + 4*SS]
-    lea     D, [D + 4*SS]
-    add     ACC, 64*4
-    sub     LEFT, 4
-    cmp     LEFT, 4
+1:  TILE    \layout, \tile
+    .if \tile == 3
+    add     X, XS3
+    add     S, SS3
+    add     D, SS3
+    .else
+    lea     X, [X + \tile*XS]
+    lea     S, [S + \tile*SS]
+    lea     D, [D + \tile*SS]
+    .endif
+    add     ACC, 64*\tile
+    sub     LEFT, \tile
     jae     1b
-2:  cmp     LEFT, 2
-    ja      .L\layout\()_tail_3
-    je      .L\layout\()_tail_2
-    test    LEFT, LEFT
+2:  add     LEFT, \tile
     jz      9f
+    .if \tile > 2
+    cmp     LEFT, 2
+    .if \tile > 3
+    ja      .L\layout\()_tail_3
+    .endif
+    je      .L\layout\()_tail_2
+    .endif
     TILE    \layout, 1
+    .if \tile > 2
     jmp     9f
 .L\layout\()_tail_2:
     TILE    \layout, 2
+    .endif
+    .if \tile > 3
     jmp     9f
 .L\layout\()_tail_3:
     TILE    \layout, 3
+    .endif
 9:
 .endm
 
@@ -449,13 +478,15 @@
     .endr
 .endm
 
-/* ymm\to += Σ_j words at \words · sums */
-.macro WITH_SUMS to, words, groups
+/* ymm\a0, ymm\a1 += Σ_j words at \words · sums */
+.macro WITH_SUMS a0, a1, words, groups
     .set j, 0
     .rept \groups / 2
-    vpbroadcastd ymm1, [S + 4*j]
-    vpmaddwd ymm1, ymm1, [rsp + H32 + \words + 64*j]
-    vpaddd  ymm\to, ymm\to, ymm1
+    vpbroadcastd ymm0, [S + 4*j]
+    vpmaddwd ymm1, ymm0, [rsp + \words + 64*j]
+    vpmaddwd ymm0, ymm0, [rsp + \words + 64*j + 32]
+    vpaddd  ymm\a0, ymm\a0, ymm1
+    vpaddd  ymm\a1, ymm\a1, ymm0
     .set j, j + 1
     .endr
 .endm
@@ -465,8 +496,7 @@
     .ifc \layout, k4m
     mov     eax, 8
     .else
-    mov     rax, [ARGS]
-    mov     rax, [rax + MM_OFF]
+    mov     rax, [ARGS + MM_OFF]
     neg     eax
     .endif
     vmovd   xmm3, eax
@@ -481,59 +511,65 @@
     .set j, j + 1
     .endr
     .endif
-    xor     H32, H32
-1:  mov     D, [ARGS]
-    mov     LEFT, [D + MM_M]
-    mov     ACC, [D + MM_SCRATCH]
-    add     ACC, H32
-    mov     SS, [D + MM_SUM_STRIDE]
-    mov     XS, [D + MM_D_STRIDE]
+    mov     LEFT, [ARGS + MM_M]
+    mov     ACC, [ARGS + MM_SCRATCH]
+    mov     SS, [ARGS + MM_SUM_STRIDE]
+    mov     XS, [ARGS + MM_D_STRIDE]
     mov     S, K0
     .if \groups == 16
     shr     S, 3
     .else
     shr     S, 4
     .endif
-    add     S, [D + MM_SUM]
+    add     S, [ARGS + MM_SUM]
     mov     X, K0
     shr     X, 6
-    add     X, [D + MM_D]
-    mov     D, H32
-    shr     D, 1
-    vcvtph2ps ymm8, [HEAD + D - 64 - 16*\groups]
-    vcvtph2ps ymm9, [HEAD + D - 32 - 16*\groups]
+    add     X, [ARGS + MM_D]
+    vcvtph2ps ymm8, [HEAD - 64 - 16*\groups]
+    vcvtph2ps ymm9, [HEAD - 48 - 16*\groups]
+    vcvtph2ps ymm10, [HEAD - 32 - 16*\groups]
+    vcvtph2ps ymm11, [HEAD - 16 - 16*\groups]
+    vpxor   xmm12, xmm12, xmm12
 2:  vmovdqa ymm4, [ACC]
+    vmovdqa ymm5, [ACC + 32]
+    vmovdqa [ACC], ymm12
+    vmovdqa [ACC + 32], ymm12
     .if \corr
-    WITH_SUMS 4, CORR, \groups
+    WITH_SUMS 4, 5, CORR, \groups
     .endif
-    vpxor   xmm5, xmm5, xmm5
-    vmovdqa [ACC], ymm5
     vcvtdq2ps ymm4, ymm4
-    vmulps  ymm4, ymm4, ymm8
-    .if MIN
-    WITH_SUMS 5, MINS, \groups
     vcvtdq2ps ymm5, ymm5
-    vfnmadd231ps ymm4, ymm5, ymm9
+    vmulps  ymm4, ymm4, ymm8
+    vmulps  ymm5, ymm5, ymm9
+    .if MIN
+    vpxor   xmm6, xmm6, xmm6
+    vpxor   xmm7, xmm7, xmm7
+    WITH_SUMS 6, 7, MINS, \groups
+    vcvtdq2ps ymm6, ymm6
+    vcvtdq2ps ymm7, ymm7
+    vfnmadd231ps ymm4, ymm6, ymm10
+    vfnmadd231ps ymm5, ymm7, ymm11
     .endif
     vbroadcastss ymm1, [X]
     vfmadd213ps ymm4, ymm1, [ACC + S_BYTES]
+    vfmadd213ps ymm5, ymm1, [ACC + S_BYTES + 32]
     vmovaps [ACC + S_BYTES], ymm4
+    vmovaps [ACC + S_BYTES + 32], ymm5
     add     ACC, 64
     add     S, SS
     add     X, XS
     dec     LEFT
     jnz     2b
-    xor     H32, 32
-    jnz     1b
 .endm
 
 /* ---- the kernel --------------------------------------------------------------------------------------------- */
 
-/* legacy: groups = 0. K: groups in a block (8 or 16); corr: S needs Σ c·sc_g·sum_g at the end of a block */
-.macro KERNEL layout, bits, min, groups=0, corr=0
+/* tile: rows at once. legacy: groups = 0. K: groups in a block (8 or 16); corr: S needs Σ c·sc_g·sum_g at its end */
+.macro KERNEL layout, tile, bits, min, groups=0, corr=0
     .set BITS, \bits
     .set MIN, \min
     .set LEGACY, \groups == 0
+    .set HALVES, \groups == 16
 NAME \layout
     push    rbx
     push    rbp
@@ -545,7 +581,7 @@ NAME \layout
     sub     rsp, FRAME
     and     rsp, -64
     mov     [SAVED], rax
-    mov     [ARGS], rdi
+    mov     ARGS, rdi
     mov     W, [rdi + MM_W]
     mov     rax, [rdi + MM_PANELS]
     mov     [PANELS], rax
@@ -553,9 +589,8 @@ NAME \layout
     mov     [COLUMN], rax
 
 .L\layout\()_panel:
-    mov     rdi, [ARGS]
-    mov     LEFT, [rdi + MM_M]
-    mov     ACC, [rdi + MM_SCRATCH]
+    mov     LEFT, [ARGS + MM_M]
+    mov     ACC, [ARGS + MM_SCRATCH]
     vpxor   xmm0, xmm0, xmm0
 1:  vmovdqa [ACC], ymm0
     vmovdqa [ACC + 32], ymm0
@@ -569,8 +604,7 @@ NAME \layout
 .L\layout\()_block:
     mov     HEAD, W
     .if LEGACY
-    mov     rax, [ARGS]
-    mov     rax, [rax + MM_K]
+    mov     rax, [ARGS + MM_K]
     sub     rax, K0
     shr     rax, 5
     cmp     rax, 8
@@ -611,15 +645,11 @@ NAME \layout
     .endif
     add     HEAD, 2*\groups
     .endif
-    xor     H32, H32
-.L\layout\()_half:
     .if \groups == 16
-    ROWS    \layout, 2
+    ROWS    \layout, 2, \tile
     .else
-    ROWS    \layout, 1
+    ROWS    \layout, 1, \tile
     .endif
-    xor     H32, 32
-    jnz     .L\layout\()_half
     add     K0, 32
     dec     qword ptr [GROUPS]
     jnz     .L\layout\()_group
@@ -628,13 +658,12 @@ NAME \layout
     K_END   \layout, \groups, \corr
     add     K0, 256
     .endif
-    mov     rax, [ARGS]
-    cmp     K0, [rax + MM_K]
+    cmp     K0, [ARGS + MM_K]
     jb      .L\layout\()_block
 
-    mov     LEFT, [rax + MM_M]
-    mov     ACC, [rax + MM_SCRATCH]
-    mov     XS, [rax + MM_Y_STRIDE]
+    mov     LEFT, [ARGS + MM_M]
+    mov     ACC, [ARGS + MM_SCRATCH]
+    mov     XS, [ARGS + MM_Y_STRIDE]
     mov     X, [COLUMN]
 1:  vmovaps ymm0, [ACC + S_BYTES]
     vmovaps ymm1, [ACC + S_BYTES + 32]
