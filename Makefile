@@ -88,11 +88,13 @@ ISA_C := $(wildcard src/kern/isa/*.c)
 ISAS  := c
 ISA_FLAGS_c :=
 ifeq ($(ARCH),x86_64)
-  ISAS += avx2 avx512
+  ISAS += avx2 avx512 avx512vnni
+  ISA_C_avx512vnni := src/kern/isa/attn_close.c
   ISA_FLAGS_avx2   := -mavx2 -mfma -mf16c
   ISA_FLAGS_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+  ISA_FLAGS_avx512vnni := $(ISA_FLAGS_avx512) -mavx512vnni
 endif
-LIB_OBJ += $(foreach i,$(ISAS),$(ISA_C:%.c=$(B)/%.$(i).o))
+LIB_OBJ += $(foreach i,$(ISAS),$(patsubst %.c,$(B)/%.$(i).o,$(or $(ISA_C_$(i)),$(ISA_C))))
 
 APP_C   := $(wildcard src/app/*.c) $(wildcard src/serve/*.c)
 APP_OBJ := $(APP_C:%.c=$(B)/%.o)

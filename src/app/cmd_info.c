@@ -60,7 +60,7 @@ static void release(facts *f)
     wh_buf_free(&f->name);
 }
 
-static size_t kv_bytes_per_token(const facts *f) { return wh_kv_block_bytes(&f->config) / WH_KV_BLOCK; }
+static size_t kv_bytes_per_token(const facts *f) { return wh_kv_closed_bytes(&f->config) / WH_KV_BLOCK; }
 
 static void print_text(const facts *f)
 {

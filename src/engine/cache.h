@@ -7,8 +7,11 @@
  * begins with the same tokens gets a copy of that beginning. Blocks that no sequence holds stay until
  * the room is needed, and go in the order of their last use, leaves first.
  *
- * Invariants: a block with children is full; refs of a block >= refs held through any child's sequence;
- * a token counts as computed (and may be found) only after wh_cache_commit.
+ * A block has an open half (model/kv.h) until it is full and computed, and a closed half from the moment it
+ * is planned to be full. Only open halves can be copied: the beginning of a full block is gone.
+ *
+ * Invariants: a block with children is full; a sequence holds every block of its table; a token counts as
+ * computed (and may be found) only after wh_cache_commit.
  */
 #ifndef WH_ENGINE_CACHE_H
 #define WH_ENGINE_CACHE_H
@@ -18,9 +21,10 @@
 typedef struct wh_cache wh_cache;
 
 typedef struct wh_cache_seq {
-    uint32_t *table;  /* blocks in order of position; room for the whole context */
-    size_t    len;    /* tokens computed or planned */
-    size_t    blocks; /* held in table */
+    uint32_t *nodes; /* blocks in order of position; room for the whole context */
+    uint32_t *table; /* their closed halves, as wh_batch wants them */
+    size_t    len;   /* tokens computed or planned */
+    size_t    blocks;
 } wh_cache_seq;
 
 /* Borrows kv. context: tokens of a sequence at most. */
@@ -36,8 +40,13 @@ size_t wh_cache_match(const wh_cache *c, const int32_t *tokens, size_t n);
 void   wh_cache_open(wh_cache *c, wh_cache_seq *s, const int32_t *tokens, size_t n);
 /* Make room for one more token at position s->len; false: no block is free (the sequence is unchanged). */
 bool   wh_cache_extend(wh_cache *c, wh_cache_seq *s, int32_t token);
+/* The open half of the block that position p of s lies in; only for positions not committed yet. */
+uint32_t wh_cache_open_half(const wh_cache *c, const wh_cache_seq *s, size_t p);
 /* The first n tokens of s are computed now: others may find them. */
 void   wh_cache_commit(wh_cache *c, const wh_cache_seq *s, size_t n);
+/* Leave a copy of the unfinished last block behind for others to find: the sequence goes on and will close
+ * its own. Does nothing when there is no free block. */
+void   wh_cache_keep(wh_cache *c, const wh_cache_seq *s);
 /* The sequence lets go of its blocks; what was committed may be found until the room is needed. */
 void   wh_cache_close(wh_cache *c, wh_cache_seq *s);
 

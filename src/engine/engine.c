@@ -37,7 +37,7 @@ struct wh_engine {
 
     /* the batch: rows, and whose they are */
     int32_t         *tokens;
-    uint32_t        *positions, *out_rows;
+    uint32_t        *positions, *out_rows, *open, *close_from, *close_to;
     const uint32_t **tables;
     job            **order;    /* planned jobs in the order of their rows */
     job            **out_jobs; /* of each out row */
@@ -58,51 +58,59 @@ static wh_cost cost_of(const wh_config *c)
     return cost;
 }
 
-static wh_code size_cache(size_t *blocks, const wh_engine *e, size_t memory, size_t scratch, wh_err *err)
+/* Open blocks: each job has one, a chunk of a prefix spans some more, and the tails of prompts are kept. */
+static size_t open_blocks(const wh_engine *e) { return e->max_jobs + e->max_jobs / 4 + e->chunk / WH_KV_BLOCK + 4; }
+
+static wh_code size_cache(size_t *closed, const wh_engine *e, size_t memory, size_t scratch, wh_err *err)
 {
-    enum { USUAL_TOKENS = 2048, SPARE = 2 };
-    size_t one = wh_kv_block_bytes(&e->model->config);
-    size_t least = e->context / WH_KV_BLOCK + 1 + SPARE;
+    enum { USUAL_TOKENS = 2048 };
+    const wh_config *c = &e->model->config;
+    size_t one = wh_kv_closed_bytes(c), least = e->context / WH_KV_BLOCK + 1;
+    size_t fixed = scratch + open_blocks(e) * wh_kv_open_bytes(c);
     if (memory) {
-        if (memory < scratch + least * one)
+        if (memory < fixed + least * one)
             return wh_err_set(err, WH_ERR_BUDGET,
-                              "a memory limit of %zu MiB is too small: %zu MiB for a batch and %zu MiB for one sequence of "
-                              "%zu tokens are needed", memory >> 20, (scratch >> 20) + 1, (least * one >> 20) + 1, e->context);
-        *blocks = (memory - scratch) / one;
+                              "a memory limit of %zu MiB is too small: %zu MiB for a batch of %zu and %zu MiB for one "
+                              "sequence of %zu tokens are needed", memory >> 20, (fixed >> 20) + 1, e->max_jobs,
+                              (least * one >> 20) + 1, e->context);
+        *closed = (memory - fixed) / one;
     } else {
         size_t room = wh_mem_available() / 2 / one;
         size_t want = e->max_jobs * (USUAL_TOKENS / WH_KV_BLOCK + 1);
-        *blocks = want < room ? want : room;
-        if (*blocks < least) *blocks = least;
+        *closed = want < room ? want : room;
+        if (*closed < least) *closed = least;
     }
-    size_t most = e->max_jobs * (e->context / WH_KV_BLOCK + 1) + SPARE;
-    if (*blocks > most) *blocks = most;
-    if (*blocks > INT32_MAX) *blocks = INT32_MAX;
+    size_t most = e->max_jobs * least;
+    if (*closed > most) *closed = most;
+    if (*closed > INT32_MAX / 2) *closed = INT32_MAX / 2;
     return WH_OK;
 }
 
 static wh_code create_parts(wh_engine *e, size_t memory, wh_err *err)
 {
-    size_t rows = e->max_rows, blocks = 0;
+    size_t rows = e->max_rows, closed = 0;
     WH_TRY(wh_forward_create(&e->forward, e->model, e->par, rows, e->context, err));
     WH_TRY(wh_sampler_create(&e->sampler, e->forward, e->model, rows, wh_par_threads(e->par), err));
     e->stats.scratch_bytes = wh_forward_bytes(e->forward) + wh_sampler_bytes(e->sampler);
-    WH_TRY(size_cache(&blocks, e, memory, e->stats.scratch_bytes, err));
-    WH_TRY(wh_kv_create(&e->kv, &e->model->config, blocks, err));
+    WH_TRY(size_cache(&closed, e, memory, e->stats.scratch_bytes, err));
+    WH_TRY(wh_kv_create(&e->kv, &e->model->config, open_blocks(e), closed, err));
     WH_TRY(wh_cache_create(&e->cache, &e->kv, e->context, err));
-    e->stats.kv_blocks = blocks;
-    e->stats.kv_bytes = blocks * e->kv.block_bytes;
+    e->stats.kv_blocks = e->kv.n_open + e->kv.n_closed;
+    e->stats.kv_bytes = e->kv.n_open * e->kv.open_bytes + e->kv.n_closed * e->kv.closed_bytes;
     e->active = wh_mem_alloc(e->max_jobs, sizeof *e->active);
     e->order = wh_mem_alloc(e->max_jobs, sizeof *e->order);
     e->tokens = wh_mem_alloc(rows, sizeof *e->tokens);
     e->positions = wh_mem_alloc(rows, sizeof *e->positions);
     e->out_rows = wh_mem_alloc(rows, sizeof *e->out_rows);
     e->tables = wh_mem_alloc(rows, sizeof *e->tables);
+    e->open = wh_mem_alloc(rows, sizeof *e->open);
+    e->close_from = wh_mem_alloc(rows, sizeof *e->close_from);
+    e->close_to = wh_mem_alloc(rows, sizeof *e->close_to);
     e->out_jobs = wh_mem_alloc(rows, sizeof *e->out_jobs);
     e->out_slots = wh_mem_alloc(rows, sizeof *e->out_slots);
     e->picks = wh_mem_alloc(rows, sizeof *e->picks);
-    if (!e->active || !e->order || !e->tokens || !e->positions || !e->out_rows || !e->tables || !e->out_jobs ||
-        !e->out_slots || !e->picks)
+    if (!e->active || !e->order || !e->tokens || !e->positions || !e->out_rows || !e->tables || !e->open ||
+        !e->close_from || !e->close_to || !e->out_jobs || !e->out_slots || !e->picks)
         return wh_err_set(err, WH_ERR_NOMEM, "no memory for a batch of %zu rows", rows);
     return WH_OK;
 }
@@ -160,7 +168,8 @@ void wh_engine_free(wh_engine *e)
     wh_forward_free(e->forward);
     wh_cache_free(e->cache);
     wh_kv_free(&e->kv);
-    void *all[] = {e->active, e->order, e->tokens, e->positions, e->out_rows, e->tables, e->out_jobs, e->out_slots, e->picks};
+    void *all[] = {e->active, e->order, e->tokens, e->positions, e->out_rows, e->tables, e->open, e->close_from,
+                   e->close_to, e->out_jobs, e->out_slots, e->picks};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
     free(e);
 }
@@ -332,7 +341,7 @@ static int by_table(const void *a, const void *b)
     const job *x = *(job *const *)a, *y = *(job *const *)b;
     size_t n = x->seq.blocks < y->seq.blocks ? x->seq.blocks : y->seq.blocks;
     for (size_t i = 0; i < n; i++)
-        if (x->seq.table[i] != y->seq.table[i]) return x->seq.table[i] < y->seq.table[i] ? -1 : 1;
+        if (x->seq.nodes[i] != y->seq.nodes[i]) return x->seq.nodes[i] < y->seq.nodes[i] ? -1 : 1;
     return x->id < y->id ? -1 : 1;
 }
 
@@ -345,7 +354,8 @@ static void build(wh_engine *e, wh_batch *b)
     for (size_t i = 0; i < e->n_active; i++)
         if (e->active[i]->planned) e->order[n_jobs++] = e->active[i];
     qsort(e->order, n_jobs, sizeof *e->order, by_table);
-    *b = (wh_batch){.tokens = e->tokens, .positions = e->positions, .tables = e->tables, .out_rows = e->out_rows};
+    *b = (wh_batch){.tokens = e->tokens, .positions = e->positions, .open = e->open, .tables = e->tables,
+                    .close_from = e->close_from, .close_to = e->close_to, .out_rows = e->out_rows};
     for (int head = 1; head >= 0; head--) {
         size_t row = 0;
         for (size_t i = 0; i < n_jobs; i++) {
@@ -356,6 +366,11 @@ static void build(wh_engine *e, wh_batch *b)
                 e->tokens[row] = j->tokens[at];
                 e->positions[row] = (uint32_t)at;
                 e->tables[row] = j->seq.table;
+                e->open[row] = wh_cache_open_half(e->cache, &j->seq, at);
+                if (head && at % WH_KV_BLOCK == WH_KV_BLOCK - 1) {
+                    e->close_from[b->n_close] = e->open[row];
+                    e->close_to[b->n_close++] = j->seq.table[at / WH_KV_BLOCK];
+                }
                 bool out = j->scores ? p < j->n_positions && j->positions[p] == at : at + 1 == j->n_tokens;
                 if (!out || wants_head(j) != (bool)head) continue;
                 wh_pick *s = &e->picks[b->n_out];
@@ -409,6 +424,15 @@ static void account(wh_engine *e, job *j, uint64_t logits)
     wh_ledger_count(&j->ledger, &e->cost, j->computed, j->planned, logits);
 }
 
+/* A prompt that j computed itself may be wanted by samples that start later, when j has gone on from its last
+ * block and closed it. */
+static void keep_prompt(wh_engine *e, const job *j, size_t before)
+{
+    enum { WORTH = 8 }; /* tokens */
+    if (!j->scores && before < j->n_prefix && j->computed == j->n_prefix && j->planned >= WORTH)
+        wh_cache_keep(e->cache, &j->seq);
+}
+
 static void collect(wh_engine *e, const wh_batch *b)
 {
     for (size_t i = 0; i < e->n_active; i++) {
@@ -417,8 +441,10 @@ static void collect(wh_engine *e, const wh_batch *b)
         uint64_t logits = 0;
         for (size_t o = 0; o < b->n_logits; o++) logits += e->out_jobs[o] == j;
         account(e, j, logits);
+        size_t before = j->computed;
         j->computed += j->planned;
         wh_cache_commit(e->cache, &j->seq, j->computed);
+        keep_prompt(e, j, before);
     }
     for (size_t o = 0; o < b->n_out; o++) {
         job *j = e->out_jobs[o];

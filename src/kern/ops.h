@@ -10,7 +10,9 @@
  *   rope_pairs  the same for the pairs (2i, 2i + 1): the order of llama files
  *   scale       x *= s
  *   store_f16   y[i * stride] = x[i] in f16, nearest even
- *   attn_block  softmax attention of nq queries over one KV block; see wh_attn_query
+ *   attn_open   softmax attention of nq queries over the f16 block they stand in; see wh_attn_query
+ *   attn_close  the same over an earlier block, all of it, in int8
+ *   kv_close    an f16 block as int8: K scaled by the largest of each channel, V of each token, to 127
  *   attn_end    y = o / l, the end of the softmax of one query
  *   logits      maximum, its position, and sum of exponentials of one row of logits
  *   exps        y = exp(x · inv_t - max), the terms of that sum; y may be x
@@ -29,10 +31,16 @@ typedef struct wh_attn_query {
     const float *q; /* hd values, already scaled by 1/sqrt(hd) */
     float       *o;
     float       *ml;   /* m and l */
-    size_t       keys; /* how many keys of the block it may see, 1 .. WH_KV_BLOCK */
+    size_t       keys; /* attn_open: how many keys of the block it may see, 1 .. WH_KV_BLOCK */
 } wh_attn_query;
-/* K of a block for one head: (hd, WH_KV_BLOCK) f16, transposed so that the keys lie in lanes;
- * V: (WH_KV_BLOCK, hd) f16. */
+/* An open block of one head: K (hd, WH_KV_BLOCK) f16, transposed so that the keys lie in lanes; V (WH_KV_BLOCK,
+ * hd) f16. A closed one: */
+typedef struct wh_kv8 {
+    uint8_t *k;       /* (hd/4, WH_KV_BLOCK, 4): value + 128 */
+    int8_t  *v;       /* (WH_KV_BLOCK/4, hd, 4) */
+    float   *k_scale; /* (hd): value = integer * scale */
+    float   *v_scale; /* (WH_KV_BLOCK) */
+} wh_kv8;
 
 typedef struct wh_logit_sum {
     float    max; /* largest x · inv_t */
@@ -41,7 +49,7 @@ typedef struct wh_logit_sum {
 } wh_logit_sum;
 
 typedef struct wh_ops {
-#define WH_OP_X(name, params) void(*name) params;
+#define WH_OP_X(name, best, params) void(*name) params;
 #include "kern/ops.def"
 #undef WH_OP_X
     const char *isa;

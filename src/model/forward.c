@@ -196,7 +196,7 @@ static void rotate_and_store(wh_forward *f, const wh_layer *y, size_t layer, siz
     float q_scale = 1.0f / sqrtf((float)hd);
     for (size_t r = b; r < e; r++) {
         float *q = f->qkv + r * f->qkv_width, *k = q + c->heads * hd, *v = k + c->kv_heads * hd;
-        size_t p = f->batch->positions[r], block = f->batch->tables[r][p / WH_KV_BLOCK], slot = p % WH_KV_BLOCK;
+        size_t p = f->batch->positions[r], block = f->batch->open[r], slot = p % WH_KV_BLOCK;
         const float *cosine = f->cosine + p * half, *sine = f->sine + p * half;
         if (y->qkv_bias) ops->add(q, y->qkv_bias, f->qkv_width);
         for (size_t h = 0; h < c->heads; h++) {
@@ -207,37 +207,68 @@ static void rotate_and_store(wh_forward *f, const wh_layer *y, size_t layer, siz
         for (size_t h = 0; h < c->kv_heads; h++) {
             if (y->k_norm) ops->rmsnorm(k + h * hd, k + h * hd, y->k_norm, hd, c->rms_eps);
             rope(k + h * hd, cosine, sine, hd);
-            ops->store_f16(wh_kv_keys(f->kv, block, layer, h) + slot, k + h * hd, hd, WH_KV_BLOCK);
-            ops->store_f16(wh_kv_values(f->kv, block, layer, h) + slot * hd, v + h * hd, hd, 1);
+            ops->store_f16(wh_kv_open_keys(f->kv, block, layer, h) + slot, k + h * hd, hd, WH_KV_BLOCK);
+            ops->store_f16(wh_kv_open_values(f->kv, block, layer, h) + slot * hd, v + h * hd, hd, 1);
         }
     }
 }
 
-/* Rows [b, e) and key-value head h over block column `column` of their tables. Neighbouring rows that have
- * the same block there are taken together, so a block that sequences share is read once for all of them. */
-static void attend_column(wh_forward *f, size_t layer, size_t h, size_t column, size_t b, size_t e, wh_attn_query *list)
+/* Blocks that are full now. */
+static void close_blocks(wh_forward *f, int tid, size_t layer)
+{
+    size_t heads = f->kv->kv_heads, b, e;
+    my_rows(f, tid, f->batch->n_close * heads, &b, &e);
+    for (size_t i = b; i < e; i++) {
+        size_t from = f->batch->close_from[i / heads], h = i % heads;
+        wh_kv8 to = wh_kv_closed(f->kv, f->batch->close_to[i / heads], layer, h);
+        f->model->ops->kv_close(&to, wh_kv_open_keys(f->kv, from, layer, h), wh_kv_open_values(f->kv, from, layer, h),
+                                f->kv->head_dim);
+    }
+}
+
+/* The queries of row r that share key-value head h. */
+static size_t add_queries(const wh_forward *f, size_t r, size_t h, size_t keys, wh_attn_query *list)
 {
     const wh_config *c = &f->model->config;
+    size_t hd = c->head_dim, group = c->heads / c->kv_heads;
+    for (size_t i = 0; i < group; i++) {
+        size_t head = h * group + i, at = r * c->heads + head;
+        list[i] = (wh_attn_query){.q = f->qkv + r * f->qkv_width + head * hd, .o = f->o + at * hd, .ml = f->ml + at * 2, .keys = keys};
+    }
+    return group;
+}
+
+/* Rows [b, e) and key-value head h over closed block column `column` of their tables. Neighbouring rows that
+ * have the same block there are taken together: a block that sequences share is read once for all of them. */
+static void attend_closed(wh_forward *f, size_t layer, size_t h, size_t column, size_t b, size_t e, wh_attn_query *list)
+{
     const wh_batch *batch = f->batch;
-    size_t hd = c->head_dim, group = c->heads / c->kv_heads, first = column * WH_KV_BLOCK, n = 0;
+    size_t group = f->model->config.heads / f->model->config.kv_heads, n = 0;
     uint32_t block = 0;
     for (size_t r = b; r <= e; r++) {
-        bool has = r < e && batch->positions[r] >= first;
-        if (r < e && !has) continue;
+        if (r < e && batch->positions[r] / WH_KV_BLOCK <= column) continue;
         if (n && (r == e || batch->tables[r][column] != block || n + group > QUERIES)) {
-            f->model->ops->attn_block(list, n, wh_kv_keys(f->kv, block, layer, h), wh_kv_values(f->kv, block, layer, h), hd);
+            wh_kv8 kv = wh_kv_closed(f->kv, block, layer, h);
+            f->model->ops->attn_close(list, n, &kv, f->kv->head_dim);
             n = 0;
         }
         if (r == e) break;
         block = batch->tables[r][column];
-        size_t keys = batch->positions[r] - first + 1;
-        for (size_t i = 0; i < group; i++) {
-            size_t head = h * group + i, at = r * c->heads + head;
-            list[n++] = (wh_attn_query){.q = f->qkv + r * f->qkv_width + head * hd,
-                                        .o = f->o + at * hd,
-                                        .ml = f->ml + at * 2,
-                                        .keys = keys < WH_KV_BLOCK ? keys : WH_KV_BLOCK};
-        }
+        n += add_queries(f, r, h, WH_KV_BLOCK, list + n);
+    }
+}
+
+/* The same over the open block that each row stands in. */
+static void attend_open(wh_forward *f, size_t layer, size_t h, size_t b, size_t e, wh_attn_query *list)
+{
+    const wh_batch *batch = f->batch;
+    size_t group = f->model->config.heads / f->model->config.kv_heads, n = 0;
+    for (size_t r = b; r < e; r++) {
+        n += add_queries(f, r, h, batch->positions[r] % WH_KV_BLOCK + 1, list + n);
+        if (r + 1 < e && batch->open[r + 1] == batch->open[r] && n + group <= QUERIES) continue;
+        f->model->ops->attn_open(list, n, wh_kv_open_keys(f->kv, batch->open[r], layer, h),
+                                 wh_kv_open_values(f->kv, batch->open[r], layer, h), f->kv->head_dim);
+        n = 0;
     }
 }
 
@@ -253,10 +284,11 @@ static void attend(wh_forward *f, int tid, size_t layer, size_t h, size_t b, siz
             f->ml[(at + i) * 2] = -INFINITY;
             f->ml[(at + i) * 2 + 1] = 0;
         }
-        size_t blocks = f->batch->positions[r] / WH_KV_BLOCK + 1;
-        if (blocks > columns) columns = blocks;
+        size_t before = f->batch->positions[r] / WH_KV_BLOCK;
+        if (before > columns) columns = before;
     }
-    for (size_t column = 0; column < columns; column++) attend_column(f, layer, h, column, b, e, list);
+    for (size_t column = 0; column < columns; column++) attend_closed(f, layer, h, column, b, e, list);
+    attend_open(f, layer, h, b, e, list);
     for (size_t r = b; r < e; r++)
         for (size_t i = 0; i < group; i++) {
             size_t at = r * c->heads + h * group + i;
@@ -358,6 +390,10 @@ static void run(void *ctx, int tid)
         wh_par_barrier(f->par);
         rotate_and_store(f, y, i, b, e);
         wh_par_barrier(f->par);
+        if (f->batch->n_close) {
+            close_blocks(f, tid, i);
+            wh_par_barrier(f->par);
+        }
         attention(f, tid, i);
         wh_par_barrier(f->par);
         multiply(f, tid, out, 1, &f->attn, n);

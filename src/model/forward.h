@@ -18,14 +18,19 @@ wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, 
 void    wh_forward_free(wh_forward *f);
 size_t  wh_forward_bytes(const wh_forward *f);
 
-/* n rows. tables[i] lists the KV blocks of row i's sequence in order of position: token p lies in block
- * tables[i][p / WH_KV_BLOCK]. The rows of one sequence stand together, in order of position, and all
- * earlier positions are already in the cache. Rows whose sequences share blocks should stand together. */
+/* n rows. Row i stands at position p of its sequence, in block column p / WH_KV_BLOCK: in the open KV block
+ * open[i]; tables[i] lists the closed blocks of the columns before. The rows of one sequence stand together,
+ * in order of position, and all earlier positions are in the cache or in the batch. Rows whose sequences
+ * share blocks should stand together. Open blocks that this batch fills are closed in passing: close_from
+ * (open) becomes close_to (closed). */
 typedef struct wh_batch {
     size_t                 n;
     const int32_t         *tokens;    /* each below vocab */
     const uint32_t        *positions; /* each below context */
+    const uint32_t        *open;
     const uint32_t *const *tables;
+    size_t                 n_close;
+    const uint32_t        *close_from, *close_to;
     size_t                 n_out; /* rows whose final hidden state is wanted */
     size_t                 n_logits; /* the first n_logits of them get logits too */
     const uint32_t        *out_rows;

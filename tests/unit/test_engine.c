@@ -222,16 +222,17 @@ static void tokens_do_not_depend_on_memory(void **state)
     wh_engine_stats st;
     wh_engine_get_stats(e, &st);
     assert_int_equal(st.jobs_preempted, 0);
-    size_t block = st.kv_bytes / st.kv_blocks, scratch = st.scratch_bytes;
+    size_t scratch = st.scratch_bytes, closed = wh_kv_closed_bytes(&model->config), n_open = 18 + 4 + 4 + 4;
+    scratch += n_open * wh_kv_open_bytes(&model->config);
     wh_engine_free(e);
-    e = make_engine((wh_engine_opts){.max_rows = 18, .context = 256, .memory = scratch + 9 * block});
+    e = make_engine((wh_engine_opts){.max_rows = 18, .context = 256, .memory = scratch + 6 * closed});
     run_samples(e, tight, EACH, false);
     wh_engine_get_stats(e, &st);
     assert_true(st.jobs_preempted > 0);
     for (size_t i = 0; i < 3 * EACH; i++) assert_same(&wide[i], &tight[i]);
     wh_engine_free(e);
     wh_err err;
-    wh_engine_opts none = {.max_rows = 18, .context = 256, .memory = scratch + block};
+    wh_engine_opts none = {.max_rows = 18, .context = 256, .memory = scratch + closed};
     assert_int_equal(wh_engine_create(&e, model, tok, par, &none, &err), WH_ERR_BUDGET);
     assert_non_null(strstr(err.msg, "MiB"));
 }
@@ -355,7 +356,7 @@ static void loops_are_noticed(void **state)
     } cases[] = {{1, 128}, {3, 128}, {16, 128}, {20, 160}, {64, 512}, {65, 0}, {1000, 0}};
     wh_kv kv;
     wh_cache *cache;
-    assert_int_equal(wh_kv_create(&kv, &model->config, 4, NULL), WH_OK);
+    assert_int_equal(wh_kv_create(&kv, &model->config, 4, 4, NULL), WH_OK);
     assert_int_equal(wh_cache_create(&cache, &kv, 1024, NULL), WH_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int32_t prompt[1] = {1};

@@ -69,7 +69,7 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
     wh_kv kv;
     assert_int_equal(wh_forward_create(&f, m, par, MAX_ROWS, CONTEXT, NULL), WH_OK);
     size_t blocks = (g->n + WH_KV_BLOCK - 1) / WH_KV_BLOCK;
-    assert_int_equal(wh_kv_create(&kv, &m->config, blocks * copies, NULL), WH_OK);
+    assert_int_equal(wh_kv_create(&kv, &m->config, blocks * copies, blocks * copies, NULL), WH_OK);
     uint32_t *tables = malloc(blocks * copies * sizeof *tables);
     for (size_t i = 0; i < blocks * copies; i++) tables[i] = (uint32_t)(i * 5 % (blocks * copies)); /* any order */
     float *all = calloc((size_t)g->n * g->vocab, sizeof *all);
@@ -77,7 +77,8 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
     for (size_t at = 0; at < g->n; at += chunk) {
         size_t here = g->n - at < chunk ? g->n - at : chunk, n = 0;
         int32_t tokens[MAX_ROWS];
-        uint32_t positions[MAX_ROWS], rows[MAX_ROWS];
+        uint32_t positions[MAX_ROWS], rows[MAX_ROWS], open[MAX_ROWS], from[MAX_ROWS], to[MAX_ROWS];
+        size_t n_close = 0;
         const uint32_t *row_tables[MAX_ROWS];
         for (size_t c = 0; c < copies; c++)
             for (size_t i = 0; i < here; i++, n++) {
@@ -85,11 +86,17 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
                 positions[n] = (uint32_t)(at + i);
                 rows[n] = (uint32_t)n;
                 row_tables[n] = tables + c * blocks;
+                size_t column = (at + i) / WH_KV_BLOCK;
+                open[n] = tables[(c + 1) * blocks - 1 - column];
+                if ((at + i) % WH_KV_BLOCK == WH_KV_BLOCK - 1) {
+                    from[n_close] = open[n];
+                    to[n_close++] = row_tables[n][column];
+                }
             }
         sink s = {out, g->vocab};
         wh_head_sink head = {keep_tile, keep_row, &s};
         wh_batch batch = {.n = n, .tokens = tokens, .positions = positions, .tables = row_tables,
-                          .n_out = n, .n_logits = n, .out_rows = rows};
+                          .open = open, .n_close = n_close, .close_from = from, .close_to = to, .n_out = n, .n_logits = n, .out_rows = rows};
         wh_forward_run(f, &kv, &batch, &head);
         for (size_t c = 1; c < copies; c++)
             assert_memory_equal(out, out + c * here * g->vocab, here * g->vocab * sizeof *out);
@@ -114,15 +121,19 @@ static void check_family(const char *name)
     assert_int_equal(wh_par_create(&three, 3, NULL), WH_OK);
     wh_model *m = open_model(name, 0, one);
     float *base = compute(m, one, &g, MAX_ROWS, 1);
-    double worst = 0;
+    double worst[2] = {0, 0}, sum = 0;
     for (size_t r = 0; r < g.kept; r++)
         for (size_t i = 0; i < g.vocab; i++) {
             double d = fabs((double)base[r * STEP * g.vocab + i] - (double)g.logits[r * g.vocab + i]);
-            if (!(d <= worst)) worst = d;
+            bool closed = r * STEP >= WH_KV_BLOCK;
+            if (!(d <= worst[closed])) worst[closed] = d;
+            if (closed) sum += d;
         }
-    /* Logits go up to 7; the KV cache rounds to f16, the reference does not. */
-    print_message("%s: largest difference of a logit %.5f\n", name, worst);
-    assert_true(worst < 0.02);
+    /* Logits go up to 7. The reference keeps K and V in f32; here they are f16 in the first block, and int8 for
+     * the rows after it. */
+    double mean = sum / (double)((g.kept - 7) * g.vocab);
+    print_message("%s: largest difference of a logit %.5f, later %.5f (mean %.5f)\n", name, worst[0], worst[1], mean);
+    assert_true(worst[0] < 0.02 && worst[1] < 0.4 && mean < 0.04);
 
     static const size_t chunks[][2] = {{1, 1}, {1, 7}, {7, 3}, {21, 3}, {64, 1}};
     size_t bytes = (size_t)g.n * g.vocab * sizeof(float);

@@ -19,7 +19,7 @@
 /* WH_OP(rmsnorm) is wh_rmsnorm_avx2 in the copy compiled for avx2. */
 #define WH_OP(name) WH_ISA_NAME1(wh_##name, WH_ISA)
 
-#define WH_OP_X(name, params) void WH_OP(name) params;
+#define WH_OP_X(name, best, params) void WH_OP(name) params;
 #include "kern/ops.def"
 #undef WH_OP_X
 
@@ -260,6 +260,12 @@ static inline float wh_v_top(wh_v a)
     for (int half = 8; half; half /= 2)
         for (int j = 0; j < half; j++) r[j] = r[j] > r[j + half] ? r[j] : r[j + half];
     return r[0];
+}
+
+/* The integer that stands for x: nearest, ties to even, within ±127 (also for what is not a number). */
+static inline int32_t wh_v_to_int(float x)
+{
+    return x >= 127 ? 127 : x > -127 ? (int32_t)x : -127;
 }
 
 /* e^x, relative error below 2e-7 in [-87.3, 88.7]; clamped outside, so e^-inf is about 1e-38, not 0.

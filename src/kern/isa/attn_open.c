@@ -1,4 +1,4 @@
-/* Attention over one KV block (FlashAttention's online softmax, Dao et al. 2022, with the block as its tile).
+/* Attention over an open KV block (FlashAttention's online softmax, Dao et al. 2022, with the block as its tile).
  *
  * For a query q with running maximum m, sum l and output o, over the keys j of the block it may see:
  *
@@ -12,7 +12,7 @@
  * queries are taken together because they share the loads: K and V of a block are read from L1 for TQ
  * queries at a time, and from memory once for all queries of a call.
  */
-#include "kern/isa/vec.h"
+#include "kern/isa/softmax.h"
 
 /* Register tile: TQ queries by TV groups of 16 lanes. */
 #if defined(__AVX512F__)
@@ -55,29 +55,6 @@ static inline __attribute__((always_inline)) void scores(float s[TQ][B], const w
     }
 }
 
-/* s becomes p; l and m move on. Returns the factor for o. */
-static float softmax(float s[B], float ml[2], size_t keys)
-{
-    wh_v x[BV], none = wh_v_set1(-INFINITY), top = none;
-    for (int v = 0; v < BV; v++) {
-        x[v] = wh_v_first((int)keys - 16 * v, wh_v_load(s + 16 * v), none);
-        top = wh_v_max(x[v], top);
-    }
-    float best = wh_v_top(top), m = ml[0] > best ? ml[0] : best;
-    wh_v sum = wh_v_set1(0), zero = sum, mv = wh_v_set1(m);
-    for (int v = 0; v < BV; v++) {
-        wh_v p = wh_v_first((int)keys - 16 * v, wh_v_exp(wh_v_sub(x[v], mv)), zero);
-        sum = wh_v_add(sum, p);
-        wh_v_store(s + 16 * v, p);
-    }
-    float shrink[16];
-    wh_v_store(shrink, wh_v_exp(wh_v_set1(ml[0] - m)));
-    float a = ml[1] > 0 ? shrink[0] : 0; /* nothing was seen before */
-    ml[1] = fmaf(ml[1], a, wh_v_sum(sum));
-    ml[0] = m;
-    return a;
-}
-
 static inline __attribute__((always_inline)) void values(const wh_attn_query *q, const float *const p[TQ],
                                                          const float shrink[TQ], const uint16_t *v, size_t hd,
                                                          size_t keys, int nq, int nv, size_t at)
@@ -106,7 +83,7 @@ static inline __attribute__((always_inline)) void queries(const wh_attn_query *q
     for (; at < hd; at += 16) values(q, p, shrink, v, hd, q[0].keys, nq, 1, at);
 }
 
-void WH_OP(attn_block)(const wh_attn_query *q, size_t nq, const uint16_t *k, const uint16_t *v, size_t hd)
+void WH_OP(attn_open)(const wh_attn_query *q, size_t nq, const uint16_t *k, const uint16_t *v, size_t hd)
 {
     /* Queries that see the same number of keys go together; the others (the diagonal of a prompt) alone. */
     size_t i = 0;
