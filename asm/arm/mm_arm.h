@@ -74,7 +74,7 @@ ps3 .req x17
 
 #define AHEAD 1024 /* prefetch distance in bytes */
 
-    .altmacro
+    .altmacro /* for %(expression) as an argument; it replaces a parameter's bare name too, even the s of 4s */
 
 /* ---- four registers at a time ---------------------------------------------------------------------------- */
 
@@ -264,49 +264,74 @@ ps3 .req x17
 
 /* ---- the end of a group or a block: row i of the tile ---------------------------------------------------- */
 
-/* Legacy. v\dot .. +3 hold MAGIC + dot; v\tmp .. +7, v\magic, v\one are temporaries. */
-.macro LEGACY_END i, min, dot, tmp, magic, one
+/* Legacy: v\acc .. +3 = acc after this group. v\dot .. +3 hold MAGIC + dot; v\tmp .. +3, v\magic, v\one are temporaries. */
+.macro LEGACY_SUM i, min, acc, dot, tmp, magic, one
     ldr     q\magic, [SCRATCH, #MAGIC_AT]
     ldr     s\one, [pd\i], #4
     LOAD4   \tmp, SC, 0
-    LOAD4   %(\tmp+4), ACC, 64*\i
     EACH4_ONE fsub, 4s, \dot, \dot, v\magic\().4s
     EACH4_ONE fmul, 4s, \tmp, \tmp, v\one\().s[0]
-    EACH4   fmla, 4s, %(\tmp+4), \tmp, \dot
+    EACH4   fmla, 4s, \acc, \tmp, \dot
     .if \min
     ldr     s\one, [ps\i], #4
     LOAD4   \tmp, SC, 64
-    EACH4_ONE fmla, 4s, %(\tmp+4), \tmp, v\one\().s[0]
+    EACH4_ONE fmla, 4s, \acc, \tmp, v\one\().s[0]
     .endif
-    STORE4  %(\tmp+4), ACC, 64*\i
 .endm
 
-/* K: S += sc · dot, sc at SC + \at; v\tmp .. +7 are temporaries. */
-.macro K_SUM i, at, dot, tmp
+/* K, after the last group: t, and acc. v\big .. +3 hold S; v0-v11 and v24-v31 are temporaries.
+ * MINS i: M of 16 rows to v0-v3, with the same temporaries. */
+.macro K_END i, mins, big
+    .if \mins
+    MINS    \i, \mins
+    LOAD4   4, SCRATCH, D_AT+64
+    EACH4_UNARY scvtf, 4s, 0, 0
+    .endif
+    LOAD4   24, SCRATCH, D_AT
+    EACH4_UNARY scvtf, 4s, \big, \big
+    LOAD4   28, ACC, 64*\i
+    EACH4   fmul, 4s, \big, \big, 24
+    ldr     s8, [pd\i]
+    .if \mins
+    EACH4   fmls, 4s, \big, 4, 0
+    .endif
+    EACH4_ONE fmla, 4s, 28, \big, v8.s[0]
+    STORE4  28, ACC, 64*\i
+.endm
+
+/* Sums in scratch, for kernels whose registers are full of dots: acc (legacy) and S (K) of a row come and go with each
+ * group. v\tmp .. +7 are temporaries. */
+.macro LEGACY_END i, min, dot, tmp, magic, one
+    LOAD4   %(\tmp+4), ACC, 64*\i
+    LEGACY_SUM \i, \min, %(\tmp+4), \dot, \tmp, \magic, \one
+    STORE4  %(\tmp+4), ACC, 64*\i
+.endm
+.macro K_SUM i, at, dot, tmp /* S += sc · dot, sc at SC + \at */
     LOAD4   \tmp, SC, \at
     LOAD4   %(\tmp+4), SCRATCH, SUMS_AT+64*\i
     EACH4   mla, 4s, %(\tmp+4), \dot, \tmp
     STORE4  %(\tmp+4), SCRATCH, SUMS_AT+64*\i
 .endm
-
-/* K, after the last group: t, and acc. MINS i: M of 16 rows in v4-v7, may change v4-v31. */
-.macro K_END i, mins
-    LOAD4   0, SCRATCH, SUMS_AT+64*\i
-    .if \mins
-    MINS    \i, \mins
-    LOAD4   20, SCRATCH, D_AT+64
-    EACH4_UNARY scvtf, 4s, 4, 4
+.macro SCRATCH_OPEN rows, family
+    .ifc \family, k
+    movi    v0.16b, #0
+    .irp i, 0, 1, 2, 3
+    .if \i < \rows
+    stp     q0, q0, [SCRATCH, #SUMS_AT+64*\i]
+    stp     q0, q0, [SCRATCH, #SUMS_AT+64*\i+32]
     .endif
-    LOAD4   16, SCRATCH, D_AT
-    EACH4_UNARY scvtf, 4s, 0, 0
-    LOAD4   24, ACC, 64*\i
-    EACH4   fmul, 4s, 0, 0, 16
-    ldr     s16, [pd\i]
-    .if \mins
-    EACH4   fmls, 4s, 0, 20, 4
+    .endr
     .endif
-    EACH4_ONE fmla, 4s, 24, 0, v16.s[0]
-    STORE4  24, ACC, 64*\i
+.endm
+.macro SCRATCH_CLOSE rows, family, min
+    .ifc \family, k
+    .irp i, 0, 1, 2, 3
+    .if \i < \rows
+    LOAD4   12, SCRATCH, SUMS_AT+64*\i
+    K_END   \i, \min, 12
+    .endif
+    .endr
+    .endif
 .endm
 
 /* ---- the walk --------------------------------------------------------------------------------------------- */
@@ -337,13 +362,6 @@ ps3 .req x17
     .if \min
     POINTERS \rows, SB, MM_SUM_STRIDE, ps0, ps1, ps2, ps3
     .endif
-    movi    v0.16b, #0
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    stp     q0, q0, [SCRATCH, #SUMS_AT+64*\i]
-    stp     q0, q0, [SCRATCH, #SUMS_AT+64*\i+32]
-    .endif
-    .endr
     .endif
     add     ACC, SCRATCH, ROW, lsl #6
     add     ACC, ACC, #ACC_AT
@@ -363,7 +381,9 @@ ps3 .req x17
  *   most     rows in a tile
  *   even     1: tiles have an even number of rows, but for the last
  * The instruction set's file defines PAIR_OUT, MINS, MINS_HEAD and
- *   GROUP rows, family, bits, group, min       a group of 32 k for the tile: advances X (and D, S of legacy)
+ *   OPEN rows, family                          before the first group of a block
+ *   GROUP rows, family, bits, group, min       a group of 32 k for the tile: advances px, and pd and ps of legacy
+ *   CLOSE rows, family, min                    after the last group
  */
 .macro KERNEL layout, isa, family, bits, group, min, offset, begin, words, most, even
 FUNCTION wh_mm_\layout\()_\isa
@@ -453,6 +473,7 @@ FUNCTION wh_mm_\layout\()_\isa
     .if \rows <= \most
 .L\layout\()_\isa\()_tile_\rows:
     TILE_BEGIN \rows, \family, \min
+    OPEN    \rows, \family
 .L\layout\()_\isa\()_group_\rows:
     GROUP   \rows, \family, \bits, \group, \min
     add     U, U, #512
@@ -463,13 +484,7 @@ FUNCTION wh_mm_\layout\()_\isa
     .endif
     subs    G, G, #1
     b.ne    .L\layout\()_\isa\()_group_\rows
-    .ifc \family, k
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    K_END   \i, \min
-    .endif
-    .endr
-    .endif
+    CLOSE   \rows, \family, \min
     .if \rows > 1
     b       .L\layout\()_\isa\()_next
     .endif

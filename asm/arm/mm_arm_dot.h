@@ -27,36 +27,36 @@
     zip2    v19.8h, v\a1\().8h, v\b1\().8h
 .endm
 
-/* v4-v7 = M = Σ mn · sum. sum = 128·hi + lo with lo in [0, 127], both bytes, so sdot does four groups at a time. */
+/* v0-v3 = M = Σ mn · sum. sum = 128·hi + lo with lo in [0, 127], both bytes, so sdot does four groups at a time. */
 .macro MINS i, groups
     add     T0, SCRATCH, #MINS_AT
     .irp j, 0, 1
     .if \j*8 < \groups
-    MINS_SPLIT \i, \j, %(24+\j)
+    MINS_SPLIT \i, \j, %(8+\j)
     .endif
     .endr
-    movi    v4.16b, #0
-    movi    v5.16b, #0
-    movi    v6.16b, #0
-    movi    v7.16b, #0
+    movi    v0.16b, #0
+    movi    v1.16b, #0
+    movi    v2.16b, #0
+    movi    v3.16b, #0
     MINS_DOT \groups, 2
-    EACH4_ONE shl, 4s, 4, 4, #7
+    EACH4_ONE shl, 4s, 0, 0, #7
     MINS_DOT \groups, 0
 .endm
 /* v\to = lo of eight groups, hi of eight groups */
 .macro MINS_SPLIT i, j, to
-    ldr     q26, [ps\i, #16*\j]
-    movi    v27.8h, #127
-    sshr    v28.8h, v26.8h, #7
-    and     v27.16b, v27.16b, v26.16b
-    xtn     v\to\().8b, v27.8h
-    xtn2    v\to\().16b, v28.8h
+    ldr     q4, [ps\i, #16*\j]
+    movi    v5.8h, #127
+    sshr    v6.8h, v4.8h, #7
+    and     v5.16b, v5.16b, v4.16b
+    xtn     v\to\().8b, v5.8h
+    xtn2    v\to\().16b, v6.8h
 .endm
 .macro MINS_DOT groups, half
     .irp four, 0, 1, 2, 3
     .if \four*4 < \groups
-    LOAD4   16, T0, 64*\four
-    EACH4_DOT 4, 16, %(24+\four/2), %(\half+\four-\four/2*2)
+    LOAD4   24, T0, 64*\four
+    EACH4_DOT 0, 24, %(8+\four/2), %(\half+\four-\four/2*2)
     .endif
     .endr
 .endm

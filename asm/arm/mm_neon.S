@@ -28,6 +28,13 @@
 #include "mm_arm.h"
     .arch armv8-a
 
+.macro OPEN rows, family
+    SCRATCH_OPEN \rows, \family
+.endm
+.macro CLOSE rows, family, min
+    SCRATCH_CLOSE \rows, \family, \min
+.endm
+
 .macro PAIR_OUT a
     PAIR_OUT_QUADS \a
 .endm
@@ -49,14 +56,14 @@
     b.ne    1b
 .endm
 
-/* v4-v7 = M = Σ mn · sum */
+/* v0-v3 = M = Σ mn · sum */
 .macro MINS i, groups
     add     T0, SCRATCH, #MINS_AT
     .irp half, 0, 1
     .if \half*8 < \groups
     ldr     q8, [ps\i, #16*\half]
     .irp g, 0, 1, 2, 3, 4, 5, 6, 7
-    ldp     q16, q17, [T0], #32
+    ldp     q24, q25, [T0], #32
     .if \half+\g == 0
     MINS_4  smull, \g
     .else
@@ -67,10 +74,10 @@
     .endr
 .endm
 .macro MINS_4 op, g
-    \op     v4.4s, v16.4h, v8.h[\g]
-    \op\()2 v5.4s, v16.8h, v8.h[\g]
-    \op     v6.4s, v17.4h, v8.h[\g]
-    \op\()2 v7.4s, v17.8h, v8.h[\g]
+    \op     v0.4s, v24.4h, v8.h[\g]
+    \op\()2 v1.4s, v24.8h, v8.h[\g]
+    \op     v2.4s, v25.4h, v8.h[\g]
+    \op\()2 v3.4s, v25.8h, v8.h[\g]
 .endm
 
 .macro EACH_ROW rows, op, args:vararg

@@ -4,15 +4,17 @@
  *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
  *   The walk, and taking the integers apart: mm_arm.h
  *
- * An atom is 16 rows x 4 k: four registers of four rows, one 32-bit lane for each row. A tile is 4 rows of x:
+ * An atom is 16 rows x 4 k: four registers of four rows, one 32-bit lane for each row. A tile is 3 rows of x, which is
+ * what lets the sums of a block stay in registers (a store of 16 bytes costs two slots of the A76's vector pipes):
  *
- *   v0-v15   sums: row i of x, rows 4r .. 4r+3 of the panel in v(4i+r)
- *   v16-v23  weights of two quads of k, by turns; at the end of a group scales and sums
- *   v24-v31  x: 32 k of row i in v(24+2i), v(25+2i)
+ *   v0-v11   dots: row i of x, rows 4r .. 4r+3 of the panel in v(4i+r)
+ *   v12-v23  acc (legacy) or S (K) of the same
+ *   v24-v27  weights of a quad of k; at the end of a group its scales
+ *   v28-v30  x: 16 k of row i; at the end of a group v28, v29 are temporaries
  *
- *   for q = 0 .. 7, r = 0 .. 3, i = 0 .. 3:   sdot v(4i+r).4s, w[q][r].16b, x[i].4b[q]      (by element: no broadcast)
- *
- * A group of 32 k of 16 x 4 results is 128 sdot for 2048 MAC, and 48 (legacy) or 16 mla (K) for the end of it.
+ *   for q = 0 .. 7, r = 0 .. 3, i = 0 .. 2:   sdot v(4i+r).4s, w[q][r].16b, x[i].4b[q]      (by element: no broadcast)
+ *   legacy:  v(12+4i+r) = fma(d_g[r] · d_x[i], v(4i+r) - MAGIC, v(12+4i+r))
+ *   K:       v(12+4i+r) += sc_g[r] · v(4i+r)
  */
 #include "mm_arm.h"
     .arch armv8.2-a+dotprod
@@ -22,7 +24,47 @@
     PAIR_OUT_QUADS \a
 .endm
 
-/* Row i of the tile: sums in v4i .. v4i+3, x in v24+2i, v25+2i. */
+.macro EACH_ROW rows, op, args:vararg
+    .irp i, 0, 1, 2
+    .if \i < \rows
+    \op     \i, \args
+    .endif
+    .endr
+.endm
+
+.macro OPEN_ACC i
+    LOAD4   %(12+4*\i), ACC, 64*\i
+.endm
+.macro OPEN_S i
+    ZERO_   %(12+4*\i), %(13+4*\i), %(14+4*\i), %(15+4*\i)
+.endm
+.macro ZERO_ a, b, c, d
+    movi    v\a\().16b, #0
+    movi    v\b\().16b, #0
+    movi    v\c\().16b, #0
+    movi    v\d\().16b, #0
+.endm
+.macro CLOSE_ACC i
+    STORE4  %(12+4*\i), ACC, 64*\i
+.endm
+.macro CLOSE_S i, min
+    K_END   \i, \min, %(12+4*\i)
+.endm
+.macro OPEN rows, family
+    .ifc \family, legacy
+    EACH_ROW \rows, OPEN_ACC
+    .else
+    EACH_ROW \rows, OPEN_S
+    .endif
+.endm
+.macro CLOSE rows, family, min
+    .ifc \family, legacy
+    EACH_ROW \rows, CLOSE_ACC
+    .else
+    EACH_ROW \rows, CLOSE_S, \min
+    .endif
+.endm
+
 .macro BEGIN i
     BEGIN_  %(4*\i), %(4*\i+1), %(4*\i+2), %(4*\i+3)
 .endm
@@ -30,71 +72,60 @@
     ldp     q\a, q\b, [SCRATCH, #BEGIN_AT]
     ldp     q\c, q\d, [SCRATCH, #BEGIN_AT]
 .endm
-.macro LOAD_X i, a, b
-    ldp     q\a, q\b, [px\i], #32
+.macro LOAD_X i
+    LOAD_X_ \i, %(28+\i)
+.endm
+.macro LOAD_X_ i, x
+    ldr     q\x, [px\i], #16
 .endm
 
-/* Quad q for all rows; its weights go to v16-v19 or v20-v23 by turns. */
-.macro QUAD rows, q, w
-    LOAD4   \w, U, 64*\q
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    EACH4_DOT %(4*\i), \w, %(24+2*\i+\q/4), %(\q-\q/4*4)
-    .endif
+/* Sixteen k, from quad \q on, for all rows. */
+.macro QUADS rows, q
+    EACH_ROW \rows, LOAD_X
+    .irp j, 0, 1, 2, 3
+    LOAD4   24, U, 64*\q+64*\j
+    EACH_ROW \rows, QUAD, \j
     .endr
+.endm
+.macro QUAD i, lane
+    EACH4_DOT %(4*\i), 24, %(28+\i), \lane
 .endm
 
-.macro EACH_ROW rows, op, args:vararg
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    \op     \i, \args
-    .endif
-    .endr
-.endm
-.macro SUM i, at
-    K_SUM   \i, \at, %(4*\i), 16
-.endm
 .macro END i, min
-    LEGACY_END \i, \min, %(4*\i), 16, 24, 25
+    LEGACY_SUM \i, \min, %(12+4*\i), %(4*\i), 24, 28, 29
+.endm
+.macro SUMS rows, at
+    LOAD4   24, SC, \at
+    EACH_ROW \rows, SUM
+.endm
+.macro SUM i
+    EACH4   mla, 4s, %(12+4*\i), %(4*\i), 24
 .endm
 
 .macro GROUP rows, family, bits, group, min
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    BEGIN   \i
-    LOAD_X  \i, %(24+2*\i), %(25+2*\i)
-    .endif
-    .endr
-    .irp q, 0, 1, 2, 3
-    QUAD    \rows, \q, %(16+(\q-\q/2*2)*4)
-    .endr
+    EACH_ROW \rows, BEGIN
+    QUADS   \rows, 0
     .if \group == 16
-    EACH_ROW \rows, SUM, 0
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    BEGIN   \i
+    SUMS    \rows, 0
+    EACH_ROW \rows, BEGIN
     .endif
-    .endr
-    .endif
-    .irp q, 4, 5, 6, 7
-    QUAD    \rows, \q, %(16+(\q-\q/2*2)*4)
-    .endr
+    QUADS   \rows, 4
     .ifc \family, legacy
     EACH_ROW \rows, END, \min
     .elseif \group == 16
-    EACH_ROW \rows, SUM, 64
+    SUMS    \rows, 64
     .else
-    EACH_ROW \rows, SUM, 0
+    SUMS    \rows, 0
     .endif
 .endm
 
 /*      layout       family  bits group min offset begin words most even */
-KERNEL  l4,  neondot, legacy, 4,  32,  0,  1, magic,   0,  4,  0
-KERNEL  l4m, neondot, legacy, 4,  32,  1,  0, magic,   0,  4,  0
-KERNEL  l5,  neondot, legacy, 5,  32,  0,  1, magic,   0,  4,  0
-KERNEL  l5m, neondot, legacy, 5,  32,  1,  0, magic,   0,  4,  0
-KERNEL  l8,  neondot, legacy, 8,  32,  0,  1, magic,   0,  4,  0
-KERNEL  k4m, neondot, k,      4,  32,  8,  0, zero,    0,  4,  0
-KERNEL  k5m, neondot, k,      5,  32,  8,  0, zero,    0,  4,  0
-KERNEL  h4m, neondot, k,      4,  16, 16,  1, zero,    0,  4,  0
-KERNEL  h6,  neondot, k,      6,  16,  0,  1, zero,    0,  4,  0
+KERNEL  l4,  neondot, legacy, 4,  32,  0,  1, magic,   0,  3,  0
+KERNEL  l4m, neondot, legacy, 4,  32,  1,  0, magic,   0,  3,  0
+KERNEL  l5,  neondot, legacy, 5,  32,  0,  1, magic,   0,  3,  0
+KERNEL  l5m, neondot, legacy, 5,  32,  1,  0, magic,   0,  3,  0
+KERNEL  l8,  neondot, legacy, 8,  32,  0,  1, magic,   0,  3,  0
+KERNEL  k4m, neondot, k,      4,  32,  8,  0, zero,    0,  3,  0
+KERNEL  k5m, neondot, k,      5,  32,  8,  0, zero,    0,  3,  0
+KERNEL  h4m, neondot, k,      4,  16, 16,  1, zero,    0,  3,  0
+KERNEL  h6,  neondot, k,      6,  16,  0,  1, zero,    0,  3,  0

@@ -32,6 +32,13 @@
     stp     q24, q25, [U, #\at]
 .endm
 
+.macro OPEN rows, family
+    SCRATCH_OPEN \rows, \family
+.endm
+.macro CLOSE rows, family, min
+    SCRATCH_CLOSE \rows, \family, \min
+.endm
+
 /* x of a pair: \b is \a for a row without a partner. */
 .macro LOAD_PAIR a, b, to
     ldp     q24, q25, [px\a], #32
