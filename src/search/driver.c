@@ -35,7 +35,7 @@ typedef struct search {
     uint32_t           n_expansions;
     size_t             flying; /* jobs in the backend */
     wh_sample        **samples; /* by number; NULL: not finished */
-    size_t             cap_samples;
+    size_t             cap_samples, last_sample;
     bool               started, cancel, cancelled, failed;
     double             start;
     wh_result          result;
@@ -46,7 +46,7 @@ typedef struct wh_ticket {
     uint32_t          node;
     const wh_expand  *spec;  /* shared by the samples of one wish */
     wh_job            job;   /* 0: not in the backend */
-    bool              scoring;
+    bool              scoring, parked; /* parked: speculative, written, and nobody asked for it yet */
     wh_stop           stop;
     uint32_t          steps; /* written so far */
     uint32_t          written; /* text_len before the last job */
@@ -73,7 +73,6 @@ static void emit(search *s, wh_event_kind kind, uint32_t node, const char *text,
 {
     const wh_driver_opts *o = &s->driver->opts;
     if (!o->on_event) return;
-    const wh_node *n = &s->tree.nodes[node];
     wh_event e = {
         .kind = kind,
         .problem = s->id,
@@ -82,7 +81,7 @@ static void emit(search *s, wh_event_kind kind, uint32_t node, const char *text,
         .node = node,
         .text = text,
         .text_len = text_len,
-        .sample = kind == WH_EVENT_SAMPLE ? s->samples[n->sample] : NULL,
+        .sample = kind == WH_EVENT_SAMPLE ? s->samples[s->last_sample] : NULL,
         .result = kind == WH_EVENT_DONE ? &s->result : NULL,
     };
     o->on_event(o->user, &e);
@@ -246,6 +245,7 @@ static wh_code submit_scoring(wh_ticket *k, wh_err *err)
 
 /* ---- samples ---------------------------------------------------------------------------------------------- */
 
+/* Keep a place among the samples for a node. */
 static wh_code number_sample(search *s, uint32_t node, wh_err *err)
 {
     size_t number = s->tree.n_samples;
@@ -257,12 +257,13 @@ static wh_code number_sample(search *s, uint32_t node, wh_err *err)
         s->cap_samples = cap;
     }
     s->samples[number] = NULL;
-    s->tree.nodes[node].sample = s->tree.n_samples++;
+    if (s->tree.nodes[node].sample == WH_NO_SAMPLE) s->tree.nodes[node].sample = s->tree.n_samples;
+    s->tree.n_samples++;
     return WH_OK;
 }
 
-/* The path to a node becomes a solution. */
-static wh_code finish_sample(search *s, uint32_t node, wh_err *err)
+/* The path to a node becomes that sample. */
+static wh_code finish_sample(search *s, uint32_t node, uint32_t number, wh_err *err)
 {
     wh_tree *t = &s->tree;
     wh_node *n = &t->nodes[node];
@@ -283,7 +284,7 @@ static wh_code finish_sample(search *s, uint32_t node, wh_err *err)
             double logprob = 0;
             for (uint32_t i = node; i; i = t->nodes[i].parent) logprob += t->nodes[i].logprob;
             *x = (wh_sample){
-                .index = n->sample,
+                .index = number,
                 .node = node,
                 .text = text_copy,
                 .text_len = text.len,
@@ -296,7 +297,8 @@ static wh_code finish_sample(search *s, uint32_t node, wh_err *err)
                 .n_scores = n_scores,
             };
             n->fate = WH_FATE_SOLUTION;
-            s->samples[n->sample] = x;
+            s->samples[number] = x;
+            s->last_sample = number;
             emit(s, WH_EVENT_SAMPLE, node, NULL, 0);
         }
     }
@@ -313,16 +315,26 @@ static void leave(search *s, uint32_t node, wh_fate fate)
     emit(s, WH_EVENT_FATE, node, NULL, 0);
 }
 
+/* What was begun speculatively after a node is not wanted. */
+static void drop_ahead(search *s, uint32_t node)
+{
+    wh_backend *b = &s->driver->backend;
+    for (uint32_t i = s->tree.nodes[node].first_child; i; i = s->tree.nodes[i].next) {
+        const wh_node *n = &s->tree.nodes[i];
+        if (n->fate == WH_FATE_SPECULATIVE && n->ticket->job) b->cancel(b->self, n->ticket->job, false);
+    }
+}
+
 /* Written and, if wanted, scored: nothing more to wait for. */
 static wh_code ready(wh_ticket *k, wh_err *err)
 {
     search *s = k->s;
     wh_node *n = &s->tree.nodes[k->node];
     n->state = WH_NODE_READY;
-    if (n->fate != WH_FATE_SPECULATIVE) s->lanes[n->lane].pending--;
+    s->lanes[n->lane].pending--;
     /* A sample that was cut off before it began is none. */
-    if (n->sample != WH_NO_SAMPLE && !(n->end == WH_END_CANCELLED && !n->n_tokens)) return finish_sample(s, k->node, err);
-    return WH_OK;
+    if (n->sample == WH_NO_SAMPLE || (n->end == WH_END_CANCELLED && !n->n_tokens)) return WH_OK;
+    return finish_sample(s, k->node, n->sample, err);
 }
 
 static bool same_text(const wh_node *a, const wh_node *b)
@@ -358,14 +370,16 @@ static bool judge_step(wh_ticket *k)
     const wh_expand *e = k->spec;
     n->depth++;
     k->steps++;
-    bool boxed = strstr(n->text + k->written, "\\boxed") != NULL;
+    bool boxed = !e->ignore_boxed && strstr(n->text + k->written, "\\boxed");
     bool spent = n->path_tokens >= e->answer_tokens;
     switch (k->stop) {
     case WH_STOP_EOS: n->end = WH_END_EOS; break;
     case WH_STOP_CONTEXT: n->end = WH_END_CONTEXT; break;
     case WH_STOP_CANCELLED: n->end = WH_END_CANCELLED; break;
     case WH_STOP_STRING:
-        n->end = boxed ? WH_END_BOXED : spent ? WH_END_LENGTH : e->depth && n->depth >= e->depth ? WH_END_DEPTH : WH_END_NONE;
+        if (boxed) n->end = WH_END_BOXED;
+        else if (spent) n->end = WH_END_LENGTH;
+        else if (e->depth && n->depth >= e->depth) n->end = WH_END_DEPTH;
         return n->end == WH_END_NONE && k->steps < e->steps;
     case WH_STOP_LENGTH:
     case WH_STOP_LOOP:
@@ -387,10 +401,11 @@ static void judge_answer(wh_ticket *k)
     n->depth += (uint32_t)wh_tree_count_steps(n->text, n->text_len);
 }
 
-static wh_code begin_scoring(wh_ticket *k, wh_err *err)
+static wh_code score_if_wanted(wh_ticket *k, wh_err *err)
 {
     search *s = k->s;
     wh_node *n = &s->tree.nodes[k->node];
+    if (!k->spec->score || !s->driver->backend.score) return ready(k, err);
     /* Nothing new to judge: it is worth what its parent is. */
     n->value = s->tree.nodes[n->parent].value;
     if (!wh_tree_count_steps(n->text, n->text_len)) return ready(k, err);
@@ -432,6 +447,7 @@ static wh_code after_generation(wh_ticket *k, wh_err *err)
         if (other) {
             /* The earlier sample came back later: it takes over the scores, which are the same. */
             leave(s, other, WH_FATE_DUPLICATE);
+            drop_ahead(s, other);
             n->scores = o->scores;
             n->n_scores = o->n_scores;
             n->value = o->value;
@@ -446,7 +462,7 @@ static wh_code after_generation(wh_ticket *k, wh_err *err)
             return ready(k, err);
         }
     }
-    return k->spec->score && s->driver->backend.score ? begin_scoring(k, err) : ready(k, err);
+    return score_if_wanted(k, err);
 }
 
 static wh_code after_scoring(wh_ticket *k, wh_err *err)
@@ -462,7 +478,8 @@ static void drain(wh_driver *d)
         d->queue = k->next;
         if (!d->queue) d->queue_end = &d->queue;
         wh_err err;
-        if ((k->scoring ? after_scoring(k, &err) : after_generation(k, &err)) != WH_OK) fail(k->s, &err);
+        if (k->s->tree.nodes[k->node].fate == WH_FATE_SPECULATIVE) k->parked = k->stop != WH_STOP_CANCELLED;
+        else if ((k->scoring ? after_scoring(k, &err) : after_generation(k, &err)) != WH_OK) fail(k->s, &err);
     }
 }
 
@@ -479,6 +496,22 @@ static wh_code need_lane(search *s, uint32_t number, wh_err *err)
     return WH_OK;
 }
 
+/* The sample that was begun speculatively and is just what this wish wants, or WH_NONE. */
+static uint32_t ahead(const wh_tree *t, const wh_expand *e, uint32_t index)
+{
+    for (uint32_t i = t->nodes[e->node].first_child; i; i = t->nodes[i].next) {
+        const wh_node *n = &t->nodes[i];
+        const wh_ticket *k = n->ticket;
+        if (n->fate != WH_FATE_SPECULATIVE || n->index != index || n->lane != e->lane || !(k->job || k->parked)) continue;
+        const wh_expand *o = k->spec;
+        const wh_sampling *a = &e->sampling, *b = &o->sampling;
+        if (o->steps == e->steps && o->step_tokens == e->step_tokens && o->answer_tokens == e->answer_tokens &&
+            a->temperature == b->temperature && a->top_k == b->top_k && a->top_p == b->top_p && a->min_p == b->min_p)
+            return i;
+    }
+    return WH_NONE;
+}
+
 static wh_code expand(search *s, const wh_expand *wish, wh_err *err)
 {
     wh_tree *t = &s->tree;
@@ -489,13 +522,23 @@ static wh_code expand(search *s, const wh_expand *wish, wh_err *err)
     *e = *wish;
     uint32_t expansion = ++s->n_expansions;
     for (uint32_t i = 0; i < e->n; i++) {
-        uint32_t id;
-        WH_TRY(wh_tree_add(t, &id, e->node, t->nodes[e->node].n_children++, e->lane, expansion, err));
+        uint32_t index = t->nodes[e->node].n_children++;
+        uint32_t id = ahead(t, e, index);
+        s->lanes[e->lane].pending++;
+        if (id) {
+            wh_ticket *k = t->nodes[id].ticket;
+            t->nodes[id].fate = WH_FATE_IN_PLAY;
+            t->nodes[id].expansion = expansion;
+            k->spec = e;
+            if (e->accept) WH_TRY(number_sample(s, id, err));
+            if (k->parked) enqueue(s->driver, k);
+            continue;
+        }
+        WH_TRY(wh_tree_add(t, &id, e->node, index, e->lane, expansion, err));
         if (e->accept) WH_TRY(number_sample(s, id, err));
         wh_ticket *k = &tickets[i];
         *k = (wh_ticket){.s = s, .node = id, .spec = e};
         t->nodes[id].ticket = k;
-        s->lanes[e->lane].pending++;
         wh_code code = submit_generation(k, err);
         if (code == WH_ERR_BUDGET && e->node) {
             t->nodes[id].end = WH_END_CONTEXT;
@@ -507,22 +550,25 @@ static wh_code expand(search *s, const wh_expand *wish, wh_err *err)
     return WH_OK;
 }
 
-static wh_code rescore(search *s, uint32_t node, wh_err *err)
+static wh_code revive(search *s, uint32_t node, wh_err *err)
 {
-    wh_ticket *k = s->tree.nodes[node].ticket;
-    s->lanes[s->tree.nodes[node].lane].pending++;
-    return begin_scoring(k, err);
+    wh_node *n = &s->tree.nodes[node];
+    n->fate = WH_FATE_IN_PLAY;
+    n->end = WH_END_LENGTH;
+    s->lanes[n->lane].pending++;
+    return score_if_wanted(n->ticket, err);
 }
 
 static wh_code accept(search *s, uint32_t node, wh_err *err)
 {
     if (s->tree.nodes[node].end == WH_END_NONE) s->tree.nodes[node].end = WH_END_STUCK;
     WH_TRY(number_sample(s, node, err));
-    return finish_sample(s, node, err);
+    return finish_sample(s, node, s->tree.n_samples - 1, err);
 }
 
 static void prune(search *s, uint32_t node)
 {
+    drop_ahead(s, node);
     for (uint32_t i = s->tree.nodes[node].first_child; i; i = s->tree.nodes[i].next) prune(s, i);
     if (s->tree.nodes[node].fate == WH_FATE_IN_PLAY) leave(s, node, WH_FATE_PRUNED);
 }
@@ -531,7 +577,7 @@ static wh_code fulfil(search *s, const wh_wish *w, wh_err *err)
 {
     switch (w->kind) {
     case WH_WISH_EXPAND: return expand(s, &w->expand, err);
-    case WH_WISH_SCORE: return rescore(s, w->node, err);
+    case WH_WISH_REVIVE: return revive(s, w->node, err);
     case WH_WISH_ACCEPT: return accept(s, w->node, err);
     case WH_WISH_PRUNE: prune(s, w->node); break;
     case WH_WISH_DONE: s->lanes[w->node].done = true; break;
@@ -563,8 +609,6 @@ static wh_code advance(search *s, wh_err *err)
 
 static void cancel_jobs(search *s)
 {
-    s->cancel = false;
-    s->cancelled = true;
     wh_backend *b = &s->driver->backend;
     for (uint32_t i = 1; i < s->tree.n_nodes; i++) {
         wh_ticket *k = s->tree.nodes[i].ticket;
@@ -572,10 +616,8 @@ static void cancel_jobs(search *s)
     }
 }
 
-static bool over(const search *s)
+static bool all_lanes_done(const search *s)
 {
-    if (s->flying) return false;
-    if (s->cancelled) return true;
     for (uint32_t i = 0; i < s->n_lanes; i++)
         if (!s->lanes[i].done) return false;
     return true;
@@ -592,10 +634,18 @@ static wh_code make_result(search *s, wh_err *err)
                 n->end != WH_END_NONE && n->end != WH_END_CANCELLED)
                 WH_TRY(accept(s, i, err));
         }
+    for (uint32_t i = 1; i < t->n_nodes; i++)
+        if (t->nodes[i].fate == WH_FATE_SPECULATIVE) wh_ledger_add(&s->result.speculative, &t->nodes[i].policy);
     wh_sample *samples = wh_tree_alloc(t, t->n_samples, sizeof *samples);
     if (!samples) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %u samples", t->n_samples);
-    for (uint32_t i = 0; i < t->n_samples; i++)
-        if (s->samples[i]) samples[s->result.n_samples++] = *s->samples[i];
+    /* Lanes finish in any order; samples come lane by lane, and within a lane as they were accepted. */
+    for (uint32_t l = 0; l < s->n_lanes; l++)
+        for (uint32_t i = 0; i < t->n_samples; i++)
+            if (s->samples[i] && t->nodes[s->samples[i]->node].lane == l) {
+                samples[s->result.n_samples] = *s->samples[i];
+                if (s->n_lanes > 1) samples[s->result.n_samples].index = s->result.n_samples;
+                s->result.n_samples++;
+            }
     s->result.samples = samples;
     return wh_vote_group(samples, s->result.n_samples, &s->result.n_groups, s->grouping, err);
 }
@@ -616,6 +666,69 @@ static void finish(search *s)
     s->result.seconds = s->started ? wh_clock_now() - s->start : 0;
     emit(s, WH_EVENT_DONE, 0, NULL, 0);
     free_search(s);
+}
+
+/* ---- speculation ----------------------------------------------------------------------------------------- */
+
+static uint32_t count_ahead(const wh_tree *t, uint32_t node)
+{
+    uint32_t n = 0;
+    for (uint32_t i = t->nodes[node].first_child; i; i = t->nodes[i].next) n += t->nodes[i].fate == WH_FATE_SPECULATIVE;
+    return n;
+}
+
+/* A node that waits for its round to end and will probably go on. */
+static bool promising(const search *s, uint32_t node)
+{
+    const wh_tree *t = &s->tree;
+    const wh_node *n = &t->nodes[node];
+    if (n->state != WH_NODE_READY || n->fate != WH_FATE_IN_PLAY || n->end != WH_END_NONE || n->n_children ||
+        !s->lanes[n->lane].pending || !n->ticket->spec->branch)
+        return false;
+    uint32_t better = 0;
+    for (uint32_t i = 1; i < t->n_nodes; i++) {
+        const wh_node *o = &t->nodes[i];
+        better += o->lane == n->lane && o->state == WH_NODE_READY && o->fate == WH_FATE_IN_PLAY && !o->n_children &&
+                  (o->value > n->value || (o->value == n->value && i < node));
+    }
+    return better < n->ticket->spec->survivors;
+}
+
+/* Begin one more sample after the most promising node that has the fewest begun; false: there is none. */
+static bool speculate_one(wh_driver *d)
+{
+    search *where = NULL;
+    uint32_t best = WH_NONE, begun = 0;
+    for (size_t k = 0; k < d->n; k++) {
+        search *s = d->searches[k];
+        if (ending(s)) continue;
+        for (uint32_t i = 1; i < s->tree.n_nodes; i++) {
+            if (!promising(s, i)) continue;
+            uint32_t n = count_ahead(&s->tree, i);
+            if (n >= s->tree.nodes[i].ticket->spec->branch) continue;
+            if (!where || n < begun ||
+                (n == begun && s->tree.nodes[i].value > where->tree.nodes[best].value)) {
+                where = s;
+                best = i;
+                begun = n;
+            }
+        }
+    }
+    if (!where) return false;
+    wh_tree *t = &where->tree;
+    wh_err err;
+    uint32_t id;
+    wh_expand *e = wh_tree_alloc(t, 1, sizeof *e);
+    wh_ticket *k = wh_tree_alloc(t, 1, sizeof *k);
+    if (!e || !k || wh_tree_add(t, &id, best, begun, t->nodes[best].lane, 0, &err) != WH_OK) return false;
+    *e = *t->nodes[best].ticket->spec;
+    *k = (wh_ticket){.s = where, .node = id, .spec = e};
+    t->nodes[id].ticket = k;
+    t->nodes[id].fate = WH_FATE_SPECULATIVE;
+    /* Refused: it stays, begun and never written, and the same refusal meets who asks for it. */
+    if (submit_generation(k, &err) == WH_OK) return true;
+    t->nodes[id].state = WH_NODE_READY;
+    return false;
 }
 
 /* ---- the driver -------------------------------------------------------------------------------------------- */
@@ -696,16 +809,18 @@ static void settle(wh_driver *d)
             search *s = d->searches[i];
             wh_err err;
             if (!ending(s) && advance(s, &err) != WH_OK) fail(s, &err);
-            if (s->cancel) {
-                cancel_jobs(s);
+            bool end = ending(s) || all_lanes_done(s);
+            s->cancelled = s->cancelled || s->cancel;
+            s->cancel = false;
+            if (end && s->flying) {
+                cancel_jobs(s); /* all of them, or what was speculative */
                 again = true;
-                i++;
-            } else if (over(s) && !d->queue) {
+            } else if (end && !d->queue) {
                 memmove(d->searches + i, d->searches + i + 1, (--d->n - i) * sizeof *d->searches);
                 finish(s);
-            } else {
-                i++;
+                continue;
             }
+            i++;
         }
     } while (again || d->queue);
 }
@@ -716,6 +831,8 @@ wh_code wh_driver_step(wh_driver *d, bool *idle, wh_err *err)
     settle(d);
     *idle = d->n == 0;
     if (*idle) return WH_OK;
+    if (d->opts.speculate && d->backend.room)
+        for (size_t room = d->backend.room(d->backend.self); room && speculate_one(d); room--) continue;
     wh_err why;
     bool nothing;
     wh_code code = d->backend.step(d->backend.self, &nothing, &why);

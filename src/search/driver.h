@@ -69,7 +69,8 @@ typedef struct wh_event {
     uint32_t         node;
     const char      *text;
     size_t           text_len;
-    const wh_sample *sample; /* its group is not known yet */
+    /* Its group is not known yet; neither is its final index where a search has several lanes. */
+    const wh_sample *sample;
     const wh_result *result;
 } wh_event;
 
@@ -77,6 +78,10 @@ typedef struct wh_driver_opts {
     void (*on_event)(void *user, const wh_event *e);
     void  *user;
     bool   texts;
+    /* While a round of a search waits for its slowest steps, rows that are free go on with the most promising
+     * of those that are finished (FastTTS, 2509.00195). What is wanted later is there sooner; the tree is the
+     * same, because a sample's text depends on its place in it alone. */
+    bool   speculate;
     /* Set from outside (a signal handler) to end everything: every problem finishes with what it has. */
     const volatile sig_atomic_t *stop;
 } wh_driver_opts;

@@ -25,16 +25,19 @@ typedef struct wh_expand {
     uint32_t    answer_tokens; /* limit of the path: a sample that hits it has ended (LENGTH) */
     wh_sampling sampling;      /* the seed comes from the problem */
     bool        keep_overlong; /* a step that hits step_tokens ends the path (LENGTH) instead */
+    bool        ignore_boxed;  /* a step that holds \boxed does not end the path */
     bool        dedupe;        /* of samples with the same text (stripped) only the first stays in play */
     bool        score;         /* score each sample as soon as it is written, where there is a PRM */
     bool        accept;        /* each sample is a solution, numbered in order of index */
+    /* A hint for speculation: of the samples in play in the lane, about so many will get so many more. */
+    uint32_t    survivors, branch;
 } wh_expand;
 
-typedef enum { WH_WISH_EXPAND, WH_WISH_SCORE, WH_WISH_PRUNE, WH_WISH_ACCEPT, WH_WISH_DONE } wh_wish_kind;
+typedef enum { WH_WISH_EXPAND, WH_WISH_REVIVE, WH_WISH_PRUNE, WH_WISH_ACCEPT, WH_WISH_DONE } wh_wish_kind;
 
 typedef struct wh_wish {
     wh_wish_kind kind;
-    uint32_t     node; /* SCORE, PRUNE, ACCEPT; the lane for DONE */
+    uint32_t     node; /* REVIVE, PRUNE, ACCEPT; the lane for DONE */
     wh_expand    expand;
 } wh_wish;
 
@@ -45,9 +48,10 @@ typedef struct wh_wishes {
 } wh_wishes;
 
 void wh_wish_expand(wh_wishes *out, const wh_expand *e);
-void wh_wish_score(wh_wishes *out, uint32_t node);
+void wh_wish_revive(wh_wishes *out, uint32_t node); /* an overlong step is taken back, as an end (LENGTH) */
 void wh_wish_prune(wh_wishes *out, uint32_t node);  /* the node and what is below it leave the game */
-void wh_wish_accept(wh_wishes *out, uint32_t node); /* its path is a solution */
+/* The path to a node is a solution; wished twice, it is two samples. What has not ended ends (STUCK). */
+void wh_wish_accept(wh_wishes *out, uint32_t node);
 void wh_wish_done(wh_wishes *out, uint32_t lane);   /* the lane wishes nothing any more */
 
 /* A problem as a scheduler sees it before anything is sampled: expected sizes, and what a token costs. */

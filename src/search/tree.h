@@ -59,7 +59,7 @@ typedef struct wh_node {
     uint32_t lane;                                  /* which independent part of the search it belongs to */
     uint32_t depth;                                 /* steps written from the root to here */
     uint32_t path_tokens;                           /* tokens written from the root to here */
-    uint32_t sample;                                /* number among the solutions; WH_NO_SAMPLE */
+    uint32_t sample;                                /* its (first) number among the solutions; WH_NO_SAMPLE */
     wh_node_state state;
     wh_end        end;
     wh_fate       fate;
