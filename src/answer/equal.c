@@ -125,9 +125,10 @@ static bool same_number(side gold, side pred)
     if (g.bad || p.bad || !(has_decimal(gold) || has_decimal(pred))) return false;
     bool g_whole = wh_value_is_integer(g), p_whole = wh_value_is_integer(p);
     if (g_whole && p_whole) return false;
-    double tolerance = 1e-4 * fmax(hypot(g.re, g.im), hypot(p.re, p.im));
-    if (g_whole || p_whole) tolerance = fmin(tolerance, 1e-3);
-    return hypot(g.re - p.re, g.im - p.im) <= tolerance; /* false for infinities */
+    long double tolerance =
+        1.000001e-4L * /* 0.3333 is 1e-4 from 1/3 */ fmaxl(hypotl(g.re, g.im), hypotl(p.re, p.im));
+    if (g_whole || p_whole) tolerance = fminl(tolerance, 1e-3);
+    return hypotl(g.re - p.re, g.im - p.im) <= tolerance; /* false for infinities */
 }
 
 /* 50% for 0.5 and back; 50% and 50 have one key already. */
@@ -136,8 +137,8 @@ static bool same_percent(side gold, side pred)
     if (gold.e->percent == pred.e->percent) return false;
     wh_value g = wh_normalize_value(gold.e, gold.x), p = wh_normalize_value(pred.e, pred.x);
     if (g.bad || p.bad) return false;
-    double scale = gold.e->percent ? 0.01 : 100;
-    return fabs(g.re * scale - p.re) <= 1e-9 * fabs(p.re) && g.im == 0 && p.im == 0;
+    long double scale = gold.e->percent ? 0.01 : 100;
+    return fabsl(g.re * scale - p.re) <= 1e-9 * fabsl(p.re) && g.im == 0 && p.im == 0;
 }
 
 static bool same(side gold, side pred);

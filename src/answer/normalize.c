@@ -64,7 +64,7 @@ static wh_value eval(scope *s, int32_t x);
 static wh_value angle(scope *s, int32_t x)
 {
     wh_value v = eval(s, x);
-    return at(s->e, x)->kind == WH_N_DEG ? wh_value_mul(v, wh_value_real(M_PI / 180)) : v;
+    return at(s->e, x)->kind == WH_N_DEG ? wh_value_mul(v, wh_value_real(M_PIl / 180)) : v;
 }
 
 /* A determinant by elimination; a pivot is any entry that is not zero. */
@@ -106,8 +106,8 @@ static wh_value eval(scope *s, int32_t x)
     switch (n->kind) {
     case WH_N_NUM: return n->value;
     case WH_N_SYM: return variable(s, n);
-    case WH_N_PI: return wh_value_real(M_PI);
-    case WH_N_E: return wh_value_real(M_E);
+    case WH_N_PI: return wh_value_real(M_PIl);
+    case WH_N_E: return wh_value_real(M_El);
     case WH_N_I: return wh_value_i();
     case WH_N_NEG: return wh_value_neg(eval(s, a));
     case WH_N_DEG: return eval(s, a);
@@ -238,7 +238,7 @@ static bool expression_key(wh_buf *out, const wh_expr *e, int32_t x, bool lower,
         v[s.point] = eval(&s, x);
         if (v[s.point].bad && s.point == 0) return false;
         wh_value d = wh_value_add(v[s.point], wh_value_neg(v[0]));
-        constant &= !d.bad && hypot(d.re, d.im) <= 1e-12 * hypot(v[0].re, v[0].im);
+        constant &= !d.bad && hypotl(d.re, d.im) <= 1e-12 * hypotl(v[0].re, v[0].im);
     }
     *signs = s.signs;
     if (!s.variables || constant) { /* x + 2 - x is 2 */
@@ -380,7 +380,7 @@ static bool relation_key(wh_buf *out, const wh_expr *e, int32_t x)
         wh_value d = flip ? wh_value_add(right, wh_value_neg(left)) : wh_value_add(left, wh_value_neg(right));
         if (s.point == 0) {
             first = d;
-            if (d.bad || s.signs || hypot(d.re, d.im) < 1e-12) return false;
+            if (d.bad || s.signs || hypotl(d.re, d.im) < 1e-12) return false;
             if (rel != WH_REL_EQ && rel != WH_REL_NE) {
                 first = wh_value_fn(WH_FN_ABS, d);
                 wh_buf_putc(out, d.re < 0 ? '-' : '+');

@@ -1,6 +1,6 @@
 /* value: a complex number known in two ways at once.
  *
- * re, im: double precision. rr, ri: the same number modulo the prime 2^61 - 1, as long as it is made from
+ * re, im: long double, which leaves digits to lose where terms cancel. rr, ri: the same number modulo the prime 2^61 - 1, as long as it is made from
  * rational numbers and i by + - * / and whole powers (exact == true). The residue has no overflow, so
  * 3^1000 + 1 and 3^1000 differ though their doubles are both infinite or equal, and two such numbers with
  * one residue are the same up to a chance of 2^-61 (Schwartz 1980, Zippel 1979: identity testing over a field).
@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 typedef struct wh_value {
-    double   re, im;
-    uint64_t rr, ri;
-    bool     exact, bad;
+    long double re, im;
+    uint64_t    rr, ri;
+    bool        exact, bad;
 } wh_value;
 
 typedef enum {
@@ -44,7 +44,7 @@ typedef enum {
 
 wh_value wh_value_bad(void);
 wh_value wh_value_int(int64_t n);
-wh_value wh_value_real(double x); /* inexact */
+wh_value wh_value_real(long double x); /* inexact */
 wh_value wh_value_i(void);
 /* Decimal digits with at most one '.', n of them. period: this many last digits repeat for ever. */
 wh_value wh_value_decimal(const char *digits, size_t n, size_t period);
