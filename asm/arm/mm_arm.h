@@ -5,7 +5,7 @@
  *   for each panel (16 rows of w):                                       acc = 0 for all m rows of x
  *       for each block of 256 k:
  *           unpack: U = the integers of the block as signed bytes (4 KB), scales as f32 or int
- *           for each tile (1 to 4 rows of x, m split evenly):
+ *           for each tile (1 to 3 rows of x, m split evenly):
  *               for each group:  dot = Σ u·x  in the instruction set's own way
  *                   legacy:  acc = fma(d_g · d_x, float(dot), acc);  acc = fma(m_g, d_x · Σx, acc)
  *                   K:       S += sc_g · dot
@@ -52,21 +52,17 @@
 px0 .req x6
 px1 .req x7
 px2 .req x8
-px3 .req x9
 pd0 .req x10
 pd1 .req x11
 pd2 .req x12
-pd3 .req x13
 ps0 .req x14
 ps1 .req x15
 ps2 .req x16
-ps3 .req x17
 
 /* Scratch. */
 #define BEGIN_AT  0    /* 32 bytes: where sums begin */
 #define MAGIC_AT  32   /* 16 bytes */
-#define SUMS_AT   64   /* S of the tile: up to 4 x 16 int32 */
-#define D_AT      384  /* D, Dmin: 2 x 16 f32 */
+#define D_AT      64   /* D, Dmin: 2 x 16 f32 */
 #define SCALES_AT 512  /* legacy: d [and m] of 8 groups, f32; K: sc of 16 groups, int32 (int16 with WORDS) */
 #define MINS_AT   1536 /* 512 bytes */
 #define U_AT      2048 /* 256 k x 16 rows */
@@ -299,45 +295,39 @@ ps3 .req x17
     STORE4  28, ACC, 64*\i
 .endm
 
-/* Sums in scratch, for kernels whose registers are full of dots: acc (legacy) and S (K) of a row come and go with each
- * group. v\tmp .. +7 are temporaries. */
-.macro LEGACY_END i, min, dot, tmp, magic, one
-    LOAD4   %(\tmp+4), ACC, 64*\i
-    LEGACY_SUM \i, \min, %(\tmp+4), \dot, \tmp, \magic, \one
-    STORE4  %(\tmp+4), ACC, 64*\i
+/* Before the first group and after the last one of a block: the sums of row i (acc of legacy, S of K) live in
+ * v(SUMS+4i) .. +3 meanwhile. SUMS is 12 or 16, set by the instruction set's file. */
+.macro OPEN_acc i
+    LOAD4   %(SUMS+4*\i), ACC, 64*\i
 .endm
-.macro K_SUM i, at, dot, tmp /* S += sc · dot, sc at SC + \at */
-    LOAD4   \tmp, SC, \at
-    LOAD4   %(\tmp+4), SCRATCH, SUMS_AT+64*\i
-    EACH4   mla, 4s, %(\tmp+4), \dot, \tmp
-    STORE4  %(\tmp+4), SCRATCH, SUMS_AT+64*\i
+.macro OPEN_S i
+    .irp r, 0, 1, 2, 3
+    ZERO_   %(SUMS+4*\i+\r)
+    .endr
 .endm
-.macro SCRATCH_OPEN rows, family
-    .ifc \family, k
-    movi    v0.16b, #0
-    .irp i, 0, 1, 2, 3
+.macro ZERO_ to
+    movi    v\to\().16b, #0
+.endm
+.macro CLOSE_acc i
+    STORE4  %(SUMS+4*\i), ACC, 64*\i
+.endm
+.macro CLOSE_S i, min
+    K_END   \i, \min, %(SUMS+4*\i)
+.endm
+
+/* Invoke \op i, args  for each row of the tile. */
+.macro EACH_ROW rows, op, args:vararg
+    .irp i, 0, 1, 2
     .if \i < \rows
-    stp     q0, q0, [SCRATCH, #SUMS_AT+64*\i]
-    stp     q0, q0, [SCRATCH, #SUMS_AT+64*\i+32]
+    \op     \i, \args
     .endif
     .endr
-    .endif
-.endm
-.macro SCRATCH_CLOSE rows, family, min
-    .ifc \family, k
-    .irp i, 0, 1, 2, 3
-    .if \i < \rows
-    LOAD4   12, SCRATCH, SUMS_AT+64*\i
-    K_END   \i, \min, 12
-    .endif
-    .endr
-    .endif
 .endm
 
 /* ---- the walk --------------------------------------------------------------------------------------------- */
 
 /* Row pointers of a tile: \p0 .. for \rows rows from \base, \bytes apart. */
-.macro POINTERS rows, base, stride, p0, p1, p2, p3
+.macro POINTERS rows, base, stride, p0, p1, p2
     ldr     T0, [ARGS, #\stride]
     madd    \p0, ROW, T0, \base
     .if \rows > 1
@@ -346,21 +336,18 @@ ps3 .req x17
     .if \rows > 2
     add     \p2, \p1, T0
     .endif
-    .if \rows > 3
-    add     \p3, \p2, T0
-    .endif
 .endm
 
 .macro TILE_BEGIN rows, family, min
-    POINTERS \rows, XB, MM_X_STRIDE, px0, px1, px2, px3
-    POINTERS \rows, DB, MM_D_STRIDE, pd0, pd1, pd2, pd3
+    POINTERS \rows, XB, MM_X_STRIDE, px0, px1, px2
+    POINTERS \rows, DB, MM_D_STRIDE, pd0, pd1, pd2
     .ifc \family, legacy
     .if \min
-    POINTERS \rows, SB, MM_START_STRIDE, ps0, ps1, ps2, ps3
+    POINTERS \rows, SB, MM_START_STRIDE, ps0, ps1, ps2
     .endif
     .else
     .if \min
-    POINTERS \rows, SB, MM_SUM_STRIDE, ps0, ps1, ps2, ps3
+    POINTERS \rows, SB, MM_SUM_STRIDE, ps0, ps1, ps2
     .endif
     .endif
     add     ACC, SCRATCH, ROW, lsl #6
@@ -379,13 +366,10 @@ ps3 .req x17
  *   begin    where sums begin: magic (every lane), pairs (MAGIC and 0, lanes are added in pairs), zero
  *   words    1: sc as int16
  *   most     rows in a tile
- *   even     1: tiles have an even number of rows, but for the last
  * The instruction set's file defines PAIR_OUT, MINS, MINS_HEAD and
- *   OPEN rows, family                          before the first group of a block
  *   GROUP rows, family, bits, group, min       a group of 32 k for the tile: advances px, and pd and ps of legacy
- *   CLOSE rows, family, min                    after the last group
  */
-.macro KERNEL layout, isa, family, bits, group, min, offset, begin, words, most, even
+.macro KERNEL layout, isa, family, bits, group, min, offset, begin, words, most
 FUNCTION wh_mm_\layout\()_\isa
     stp     x29, x30, [sp, #-160]!
     stp     x19, x20, [sp, #16]
@@ -457,23 +441,21 @@ FUNCTION wh_mm_\layout\()_\isa
     add     ROWS, T0, TILES
     sub     ROWS, ROWS, #1
     udiv    ROWS, ROWS, TILES
-    .if \even
-    add     ROWS, ROWS, #1
-    and     ROWS, ROWS, #-2
-    cmp     ROWS, T0
-    csel    ROWS, ROWS, T0, lo
-    .endif
-    .irp rows, 1, 2, 3
+    .irp rows, 1, 2
     .if \rows < \most
     cmp     ROWS, #\rows
     b.eq    .L\layout\()_\isa\()_tile_\rows
     .endif
     .endr
-    .irp rows, 4, 3, 2, 1
+    .irp rows, 3, 2, 1
     .if \rows <= \most
 .L\layout\()_\isa\()_tile_\rows:
     TILE_BEGIN \rows, \family, \min
-    OPEN    \rows, \family
+    .ifc \family, legacy
+    EACH_ROW \rows, OPEN_acc
+    .else
+    EACH_ROW \rows, OPEN_S
+    .endif
 .L\layout\()_\isa\()_group_\rows:
     GROUP   \rows, \family, \bits, \group, \min
     add     U, U, #512
@@ -484,7 +466,11 @@ FUNCTION wh_mm_\layout\()_\isa
     .endif
     subs    G, G, #1
     b.ne    .L\layout\()_\isa\()_group_\rows
-    CLOSE   \rows, \family, \min
+    .ifc \family, legacy
+    EACH_ROW \rows, CLOSE_acc
+    .else
+    EACH_ROW \rows, CLOSE_S, \min
+    .endif
     .if \rows > 1
     b       .L\layout\()_\isa\()_next
     .endif

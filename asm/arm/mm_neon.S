@@ -8,9 +8,11 @@
  * multiply two rows x 4 k at a time into eight int16, which stay int16 for a whole group. A tile is 2 rows of x:
  *
  *   v0-v15   int16 sums: row i of x, rows 2p, 2p+1 of the panel in v(8i+p)    (8 bits: int32, two k added)
- *   v16-v19  weights
- *   v20-v23  x: 32 k of row i in v(20+2i), v(21+2i)
- *   v24-v27  a quad of x in every lane; v24-v31 temporaries at the end of a group
+ *   v16-v23  acc (legacy) or S (K): row i, rows 4r .. 4r+3 in v(16+4i+r)
+ *   v24-v27  weights of a quad                                                  (8 bits: v24, v25; products in v26, v27)
+ *   v28-v29  x: 16 k of row i                                                   (8 bits: v30, v31)
+ *   v30-v31  a quad of row i of x in every lane                                 (8 bits: two quads in v28, v29)
+ *   v24-v31  temporaries at the end of a group
  *
  * Why int16 is enough (|x| <= 127): a lane is the sum of one product per quad, and lanes are added in pairs:
  *
@@ -27,13 +29,7 @@
  */
 #include "mm_arm.h"
     .arch armv8-a
-
-.macro OPEN rows, family
-    SCRATCH_OPEN \rows, \family
-.endm
-.macro CLOSE rows, family, min
-    SCRATCH_CLOSE \rows, \family, \min
-.endm
+    .set SUMS, 16
 
 .macro PAIR_OUT a
     PAIR_OUT_QUADS \a
@@ -80,23 +76,14 @@
     \op\()2 v3.4s, v25.8h, v8.h[\g]
 .endm
 
-.macro EACH_ROW rows, op, args:vararg
-    .irp i, 0, 1
-    .if \i < \rows
-    \op     \i, \args
-    .endif
-    .endr
+.macro LOAD_X i, x
+    LOAD_X_ \i, %(\x+\i)
 .endm
-
-.macro LOAD_X i, a, b
-    ldp     q\a, q\b, [px\i], #32
+.macro LOAD_X_ i, x
+    ldr     q\x, [px\i], #16
 .endm
-
-/* v\to = quad q of the row in every lane */
-.macro SPREAD q, to, x
-    SPREAD_ \to, %(\x+\q/4), %(\q-\q/4*4)
-.endm
-.macro SPREAD_ to, x, lane
+/* v\to = quad \lane of v\x in every lane */
+.macro SPREAD to, x, lane
     dup     v\to\().4s, v\x\().s[\lane]
 .endm
 
@@ -108,23 +95,23 @@
 
 /* ---- up to 6 bits ---- */
 
-.macro QUAD rows, q, op, s /* v\s, v\s+1: x */
-    LOAD4   16, U, 64*\q
-    .irp i, 0, 1
-    .if \i < \rows
-    SPREAD  \q, %(\s+\i), %(20+2*\i)
-    .irp r, 0, 1, 2, 3
-    TIMES   \op, %(8*\i+2*\r), %(8*\i+2*\r+1), %(16+\r), %(\s+\i)
-    .endr
-    .endif
-    .endr
-.endm
-/* Four quads from \q on, the first of which begins the sums if \op is smull. */
+/* Sixteen k, from quad \q on; the first one begins the sums if \op is smull. */
 .macro QUADS rows, q, op
-    QUAD    \rows, \q, \op, 24
-    QUAD    \rows, %(\q+1), smlal, 26
-    QUAD    \rows, %(\q+2), smlal, 24
-    QUAD    \rows, %(\q+3), smlal, 26
+    EACH_ROW \rows, LOAD_X, 28
+    QUAD    \rows, \q, 0, \op
+    QUAD    \rows, \q, 1, smlal
+    QUAD    \rows, \q, 2, smlal
+    QUAD    \rows, \q, 3, smlal
+.endm
+.macro QUAD rows, q, lane, op
+    LOAD4   24, U, 64*\q+64*\lane
+    EACH_ROW \rows, QUAD_ROW, \lane, \op
+.endm
+.macro QUAD_ROW i, lane, op
+    SPREAD  %(30+\i), %(28+\i), \lane
+    .irp r, 0, 1, 2, 3
+    TIMES   \op, %(8*\i+2*\r), %(8*\i+2*\r+1), %(24+\r), %(30+\i)
+    .endr
 .endm
 
 /* v\d+r = v\a+2r and v\a+2r+1 added in pairs, r < \n */
@@ -169,76 +156,58 @@
 
 .macro END i, min, wide
     DOTS    \wide, %(8*\i)
-    LEGACY_END \i, \min, 24, %(8*\i), 28, 29
+    LEGACY_SUM \i, \min, %(SUMS+4*\i), 24, %(8*\i), 28, 29
 .endm
 .macro SUM i, at, wide
     DOTS    \wide, %(8*\i)
-    K_SUM   \i, \at, 24, %(8*\i)
+    LOAD4   %(8*\i), SC, \at
+    EACH4   mla, 4s, %(SUMS+4*\i), 24, %(8*\i)
 .endm
 /* All dots fit int16: S += dot · sc, sc int16. */
 .macro SUM_WORDS i, at
-    SUM_WORDS_ \i, \at, %(8*\i), %(8*\i+1), %(8*\i+2), %(8*\i+3)
+    PAIRS   8h, %(8*\i), %(8*\i), 4
+    PAIRS   8h, %(8*\i), %(8*\i), 2
+    ldp     q24, q25, [SC, #\at]
+    SUM_WORDS_ 24, %(8*\i), %(SUMS+4*\i), %(SUMS+4*\i+1)
+    SUM_WORDS_ 25, %(8*\i+1), %(SUMS+4*\i+2), %(SUMS+4*\i+3)
 .endm
-.macro SUM_WORDS_ i, at, a, b, sc0, sc1
-    PAIRS   8h, \a, \a, 4
-    PAIRS   8h, \a, \a, 2
-    ldp     q\sc0, q\sc1, [SC, #\at]
-    LOAD4   24, SCRATCH, SUMS_AT+64*\i
-    smlal   v24.4s, v\a\().4h, v\sc0\().4h
-    smlal2  v25.4s, v\a\().8h, v\sc0\().8h
-    smlal   v26.4s, v\b\().4h, v\sc1\().4h
-    smlal2  v27.4s, v\b\().8h, v\sc1\().8h
-    STORE4  24, SCRATCH, SUMS_AT+64*\i
+.macro SUM_WORDS_ sc, dot, lo, hi
+    smlal   v\lo\().4s, v\dot\().4h, v\sc\().4h
+    smlal2  v\hi\().4s, v\dot\().8h, v\sc\().8h
 .endm
 
 /* ---- 8 bits: int32 sums in v0-v15, two quads at a time ---- */
 
-.macro TWO_QUADS rows, q
-    .irp i, 0, 1
-    .if \i < \rows
-    SPREAD  \q, %(24+2*\i), %(20+2*\i)
-    SPREAD  %(\q+1), %(25+2*\i), %(20+2*\i)
-    .endif
-    .endr
-    .irp r, 0, 1, 2, 3
-    TWO_QUADS_W %(16+(\r-\r/2*2)*2), %(17+(\r-\r/2*2)*2), %(64*\q+16*\r), %(64*\q+64+16*\r)
-    .irp i, 0, 1
-    .if \i < \rows
-    TWO_QUADS_ %(8*\i+2*\r), %(8*\i+2*\r+1), %(28+2*\i), %(29+2*\i), %(16+(\r-\r/2*2)*2), %(17+(\r-\r/2*2)*2), %(24+2*\i), %(25+2*\i)
-    .endif
-    .endr
-    .endr
-.endm
-.macro TWO_QUADS_W a, b, at, at64
-    ldr     q\a, [U, #\at]
-    ldr     q\b, [U, #\at64]
-.endm
-.macro TWO_QUADS_ lo, hi, t0, t1, w0, w1, x0, x1
-    TIMES   smull, \t0, \t1, \w0, \x0
-    TIMES   smlal, \t0, \t1, \w1, \x1
-    WIDEN_  \lo, \t0
-    WIDEN_  \hi, \t1
-.endm
-.macro BEGIN_8 i
+.macro ROW_8 i
     LOAD_BEGIN %(8*\i)
     LOAD_BEGIN %(8*\i+4)
+    .irp half, 0, 1
+    LOAD_X_ \i, 30
+    .irp pair, 0, 1
+    SPREAD  28, 30, %(2*\pair)
+    SPREAD  29, 30, %(2*\pair+1)
+    .irp r, 0, 1, 2, 3
+    TWO_QUADS %(8*\i+2*\r), %(8*\i+2*\r+1), %(256*\half+128*\pair+16*\r), %(256*\half+128*\pair+16*\r+64)
+    .endr
+    .endr
+    .endr
+.endm
+.macro TWO_QUADS lo, hi, at, at64
+    ldr     q24, [U, #\at]
+    ldr     q25, [U, #\at64]
+    TIMES   smull, 26, 27, 24, 28
+    TIMES   smlal, 26, 27, 25, 29
+    WIDEN_  \lo, 26
+    WIDEN_  \hi, 27
 .endm
 .macro END_8 i
     PAIRS   4s, %(8*\i), %(8*\i), 4
-    LEGACY_END \i, 0, %(8*\i), 16, 24, 25
+    LEGACY_SUM \i, 0, %(SUMS+4*\i), %(8*\i), 24, 28, 29
 .endm
 
 .macro GROUP rows, family, bits, group, min
-    .irp i, 0, 1
-    .if \i < \rows
-    LOAD_X  \i, %(20+2*\i), %(21+2*\i)
-    .endif
-    .endr
     .if \bits == 8
-    EACH_ROW \rows, BEGIN_8
-    .irp q, 0, 2, 4, 6
-    TWO_QUADS \rows, \q
-    .endr
+    EACH_ROW \rows, ROW_8
     EACH_ROW \rows, END_8
     .else
     QUADS   \rows, 0, smull
@@ -261,13 +230,13 @@
     .endif
 .endm
 
-/*      layout    family  bits group min offset begin words most even */
-KERNEL  l4,  neon, legacy, 4,  32,  0,  1, magic,   0,  2,  0
-KERNEL  l4m, neon, legacy, 4,  32,  1,  0, magic,   0,  2,  0
-KERNEL  l5,  neon, legacy, 5,  32,  0,  1, magic,   0,  2,  0
-KERNEL  l5m, neon, legacy, 5,  32,  1,  0, pairs,   0,  2,  0
-KERNEL  l8,  neon, legacy, 8,  32,  0,  1, pairs,   0,  2,  0
-KERNEL  k4m, neon, k,      4,  32,  8,  0, zero,    0,  2,  0
-KERNEL  k5m, neon, k,      5,  32,  8,  0, zero,    0,  2,  0
-KERNEL  h4m, neon, k,      4,  16, 16,  1, zero,    1,  2,  0
-KERNEL  h6,  neon, k,      6,  16,  0,  1, zero,    0,  2,  0
+/*      layout    family  bits group min offset begin words most */
+KERNEL  l4,  neon, legacy, 4,  32,  0,  1, magic,   0,  2
+KERNEL  l4m, neon, legacy, 4,  32,  1,  0, magic,   0,  2
+KERNEL  l5,  neon, legacy, 5,  32,  0,  1, magic,   0,  2
+KERNEL  l5m, neon, legacy, 5,  32,  1,  0, pairs,   0,  2
+KERNEL  l8,  neon, legacy, 8,  32,  0,  1, pairs,   0,  2
+KERNEL  k4m, neon, k,      4,  32,  8,  0, zero,    0,  2
+KERNEL  k5m, neon, k,      5,  32,  8,  0, zero,    0,  2
+KERNEL  h4m, neon, k,      4,  16, 16,  1, zero,    1,  2
+KERNEL  h6,  neon, k,      6,  16,  0,  1, zero,    0,  2

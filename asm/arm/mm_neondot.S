@@ -18,51 +18,11 @@
  */
 #include "mm_arm.h"
     .arch armv8.2-a+dotprod
+    .set SUMS, 12
 #include "mm_arm_dot.h"
 
 .macro PAIR_OUT a
     PAIR_OUT_QUADS \a
-.endm
-
-.macro EACH_ROW rows, op, args:vararg
-    .irp i, 0, 1, 2
-    .if \i < \rows
-    \op     \i, \args
-    .endif
-    .endr
-.endm
-
-.macro OPEN_ACC i
-    LOAD4   %(12+4*\i), ACC, 64*\i
-.endm
-.macro OPEN_S i
-    ZERO_   %(12+4*\i), %(13+4*\i), %(14+4*\i), %(15+4*\i)
-.endm
-.macro ZERO_ a, b, c, d
-    movi    v\a\().16b, #0
-    movi    v\b\().16b, #0
-    movi    v\c\().16b, #0
-    movi    v\d\().16b, #0
-.endm
-.macro CLOSE_ACC i
-    STORE4  %(12+4*\i), ACC, 64*\i
-.endm
-.macro CLOSE_S i, min
-    K_END   \i, \min, %(12+4*\i)
-.endm
-.macro OPEN rows, family
-    .ifc \family, legacy
-    EACH_ROW \rows, OPEN_ACC
-    .else
-    EACH_ROW \rows, OPEN_S
-    .endif
-.endm
-.macro CLOSE rows, family, min
-    .ifc \family, legacy
-    EACH_ROW \rows, CLOSE_ACC
-    .else
-    EACH_ROW \rows, CLOSE_S, \min
-    .endif
 .endm
 
 .macro BEGIN i
@@ -92,14 +52,14 @@
 .endm
 
 .macro END i, min
-    LEGACY_SUM \i, \min, %(12+4*\i), %(4*\i), 24, 28, 29
+    LEGACY_SUM \i, \min, %(SUMS+4*\i), %(4*\i), 24, 28, 29
 .endm
 .macro SUMS rows, at
     LOAD4   24, SC, \at
     EACH_ROW \rows, SUM
 .endm
 .macro SUM i
-    EACH4   mla, 4s, %(12+4*\i), %(4*\i), 24
+    EACH4   mla, 4s, %(SUMS+4*\i), %(4*\i), 24
 .endm
 
 .macro GROUP rows, family, bits, group, min
@@ -119,13 +79,13 @@
     .endif
 .endm
 
-/*      layout       family  bits group min offset begin words most even */
-KERNEL  l4,  neondot, legacy, 4,  32,  0,  1, magic,   0,  3,  0
-KERNEL  l4m, neondot, legacy, 4,  32,  1,  0, magic,   0,  3,  0
-KERNEL  l5,  neondot, legacy, 5,  32,  0,  1, magic,   0,  3,  0
-KERNEL  l5m, neondot, legacy, 5,  32,  1,  0, magic,   0,  3,  0
-KERNEL  l8,  neondot, legacy, 8,  32,  0,  1, magic,   0,  3,  0
-KERNEL  k4m, neondot, k,      4,  32,  8,  0, zero,    0,  3,  0
-KERNEL  k5m, neondot, k,      5,  32,  8,  0, zero,    0,  3,  0
-KERNEL  h4m, neondot, k,      4,  16, 16,  1, zero,    0,  3,  0
-KERNEL  h6,  neondot, k,      6,  16,  0,  1, zero,    0,  3,  0
+/*      layout       family  bits group min offset begin words most */
+KERNEL  l4,  neondot, legacy, 4,  32,  0,  1, magic,   0,  3
+KERNEL  l4m, neondot, legacy, 4,  32,  1,  0, magic,   0,  3
+KERNEL  l5,  neondot, legacy, 5,  32,  0,  1, magic,   0,  3
+KERNEL  l5m, neondot, legacy, 5,  32,  1,  0, magic,   0,  3
+KERNEL  l8,  neondot, legacy, 8,  32,  0,  1, magic,   0,  3
+KERNEL  k4m, neondot, k,      4,  32,  8,  0, zero,    0,  3
+KERNEL  k5m, neondot, k,      5,  32,  8,  0, zero,    0,  3
+KERNEL  h4m, neondot, k,      4,  16, 16,  1, zero,    0,  3
+KERNEL  h6,  neondot, k,      6,  16,  0,  1, zero,    0,  3

@@ -5,19 +5,22 @@
  *   The walk, and taking the integers apart: mm_arm.h
  *
  * smmla multiplies 2 x 8 by 8 x 2 bytes. Its weights are two rows x 8 k: the zip of two atoms (16 rows x 4 k each),
- * done once while unpacking. Its x is two rows x 8 k. A tile is 4 rows of x, two pairs:
+ * done once while unpacking. Its x is two rows x 8 k. A tile is that pair of rows:
  *
- *   v0-v15   sums: pair p of x, rows 2j, 2j+1 of the panel in v(8p+j) = x0·w0 x0·w1 x1·w0 x1·w1
- *   v16-v23  x: k 8o .. 8o+7 of pair p in v(16+4p+o)
- *   v24-v31  weights of 8 k
+ *   v0-v7    dots: rows 2j, 2j+1 of the panel in v(j) = x0·w0 x0·w1 x1·w0 x1·w1
+ *   v8-v11   x: 8 k in each
+ *   v16-v23  acc (legacy) or S (K): row i of x, rows 4r .. 4r+3 in v(16+4i+r)
+ *   v24-v31  weights of 8 k; at the end of a group the dots by row
  *
- *   for o = 0 .. 3, j = 0 .. 7, p = 0, 1:   smmla v(8p+j).4s, x[p][o].16b, w[o][j].16b
+ *   for o = 0 .. 3, j = 0 .. 7:   smmla v(j).4s, x[o].16b, w[o][j].16b
+ *   zip1, zip2 .2d of v(2r), v(2r+1): dots of row 0 and of row 1, rows 4r .. 4r+3
  *
- * A last row without a partner is paired with itself, and the second half of the result is not used.
- * A group of 32 k of 16 x 4 results is 64 smmla for 2048 MAC; 16 zips bring the sums into lanes of rows.
+ * A last row without a partner is paired with itself, and the second half of the result is not used: for one row
+ * smmla does no more than sdot, so these kernels are preferred from m = 2 on.
  */
 #include "mm_arm.h"
     .arch armv8.2-a+dotprod+i8mm
+    .set SUMS, 16
 #include "mm_arm_dot.h"
 
 /* U is [8 k][pair of rows][row][8 k]. */
@@ -32,123 +35,93 @@
     stp     q24, q25, [U, #\at]
 .endm
 
-.macro OPEN rows, family
-    SCRATCH_OPEN \rows, \family
-.endm
-.macro CLOSE rows, family, min
-    SCRATCH_CLOSE \rows, \family, \min
-.endm
-
-/* x of a pair: \b is \a for a row without a partner. */
-.macro LOAD_PAIR a, b, to
-    ldp     q24, q25, [px\a], #32
-    .if \a == \b
-    PAIR_X  24, 24, \to, %(\to+1)
-    PAIR_X  25, 25, %(\to+2), %(\to+3)
+/* x of rows 0 and \second: 32 k. */
+.macro LOAD_PAIR second
+    ldp     q24, q25, [px0], #32
+    .if \second
+    ldp     q26, q27, [px1], #32
+    PAIR_X  26, 27
     .else
-    ldp     q26, q27, [px\b], #32
-    PAIR_X  24, 26, \to, %(\to+1)
-    PAIR_X  25, 27, %(\to+2), %(\to+3)
+    PAIR_X  24, 25
     .endif
 .endm
-.macro PAIR_X a, b, lo, hi
-    zip1    v\lo\().2d, v\a\().2d, v\b\().2d
-    zip2    v\hi\().2d, v\a\().2d, v\b\().2d
+.macro PAIR_X lo, hi
+    zip1    v8.2d, v24.2d, v\lo\().2d
+    zip2    v9.2d, v24.2d, v\lo\().2d
+    zip1    v10.2d, v25.2d, v\hi\().2d
+    zip2    v11.2d, v25.2d, v\hi\().2d
 .endm
 
-.macro BEGIN p
+.macro BEGIN
     .irp r, 0, 2, 4, 6
-    BEGIN_  %(8*\p+\r), %(8*\p+\r+1)
+    BEGIN_  \r, %(\r+1)
     .endr
 .endm
-.macro BEGIN_ a, b
-    ldp     q\a, q\b, [SCRATCH, #BEGIN_AT]
+.macro BEGIN_ even, odd
+    ldp     q\even, q\odd, [SCRATCH, #BEGIN_AT]
 .endm
 
-/* Invoke \op p for each pair of the tile. */
-.macro EACH_PAIR rows, op, args:vararg
-    \op     0, \args
-    .if \rows > 2
-    \op     1, \args
-    .endif
-.endm
-
-/* v\to+r = row \half (1 or 2) of the pair: rows 4r .. 4r+3 of the panel */
-.macro UNZIP half, to, sums
-    .irp r, 0, 1, 2, 3
-    UNZIP_  \half, %(\to+\r), %(\sums+2*\r), %(\sums+2*\r+1)
-    .endr
-.endm
-.macro UNZIP_ half, d, a, b
-    zip\half v\d\().2d, v\a\().2d, v\b\().2d
-.endm
-
-/* Sums of a pair to v24-v27 and v28-v31, then \op row, dot, temporaries. */
-.macro PAIR_END p, rows, op, arg
-    UNZIP   1, 24, %(8*\p)
-    .if \rows > 2*\p+1
-    UNZIP   2, 28, %(8*\p)
-    .endif
-    \op     %(2*\p), \arg, 24, %(8*\p)
-    .if \rows > 2*\p+1
-    \op     %(2*\p+1), \arg, 28, %(8*\p)
-    .endif
-.endm
-.macro END i, min, dot, tmp
-    LEGACY_END \i, \min, \dot, \tmp, 16, 17
-.endm
-
-/* Eight k for all rows. */
-.macro OCTET rows, o
+/* Eight k. */
+.macro OCTET o
     LOAD4   24, U, 128*\o
     LOAD4   28, U, 128*\o+64
     .irp j, 0, 1, 2, 3, 4, 5, 6, 7
-    MUL_    \j, %(16+\o), %(24+\j)
-    .if \rows > 2
-    MUL_    %(8+\j), %(20+\o), %(24+\j)
-    .endif
+    MUL_    \j, %(8+\o), %(24+\j)
     .endr
 .endm
-.macro MUL_ acc, x, w
-    smmla   v\acc\().4s, v\x\().16b, v\w\().16b
+.macro MUL_ dot, x, w
+    smmla   v\dot\().4s, v\x\().16b, v\w\().16b
+.endm
+
+/* v24-v27 = dots of row 0, v28-v31 of row 1 */
+.macro DOTS i
+    .irp r, 0, 1, 2, 3
+    DOTS_   %(\i+1), %(24+4*\i+\r), %(2*\r), %(2*\r+1)
+    .endr
+.endm
+.macro DOTS_ half, d, even, odd
+    zip\half v\d\().2d, v\even\().2d, v\odd\().2d
+.endm
+.macro END i, min
+    LEGACY_SUM \i, \min, %(SUMS+4*\i), %(24+4*\i), 0, 4, 5
+.endm
+.macro SUM i
+    EACH4   mla, 4s, %(SUMS+4*\i), %(24+4*\i), 0
+.endm
+.macro K_SUMS rows, at
+    EACH_ROW \rows, DOTS
+    LOAD4   0, SC, \at
+    EACH_ROW \rows, SUM
 .endm
 
 .macro GROUP rows, family, bits, group, min
-    .if \rows > 1
-    LOAD_PAIR 0, 1, 16
-    .else
-    LOAD_PAIR 0, 0, 16
-    .endif
-    .if \rows > 3
-    LOAD_PAIR 2, 3, 20
-    .elseif \rows > 2
-    LOAD_PAIR 2, 2, 20
-    .endif
-    EACH_PAIR \rows, BEGIN
-    OCTET   \rows, 0
-    OCTET   \rows, 1
+    LOAD_PAIR %(\rows-1)
+    BEGIN
+    OCTET   0
+    OCTET   1
     .if \group == 16
-    EACH_PAIR \rows, PAIR_END, \rows, K_SUM, 0
-    EACH_PAIR \rows, BEGIN
+    K_SUMS  \rows, 0
+    BEGIN
     .endif
-    OCTET   \rows, 2
-    OCTET   \rows, 3
+    OCTET   2
+    OCTET   3
     .ifc \family, legacy
-    EACH_PAIR \rows, PAIR_END, \rows, END, \min
+    EACH_ROW \rows, DOTS
+    EACH_ROW \rows, END, \min
     .elseif \group == 16
-    EACH_PAIR \rows, PAIR_END, \rows, K_SUM, 64
+    K_SUMS  \rows, 64
     .else
-    EACH_PAIR \rows, PAIR_END, \rows, K_SUM, 0
+    K_SUMS  \rows, 0
     .endif
 .endm
 
-/*      layout        family  bits group min offset begin words most even */
-KERNEL  l4,  neoni8mm, legacy, 4,  32,  0,  1, magic,   0,  4,  1
-KERNEL  l4m, neoni8mm, legacy, 4,  32,  1,  0, magic,   0,  4,  1
-KERNEL  l5,  neoni8mm, legacy, 5,  32,  0,  1, magic,   0,  4,  1
-KERNEL  l5m, neoni8mm, legacy, 5,  32,  1,  0, magic,   0,  4,  1
-KERNEL  l8,  neoni8mm, legacy, 8,  32,  0,  1, magic,   0,  4,  1
-KERNEL  k4m, neoni8mm, k,      4,  32,  8,  0, zero,    0,  4,  1
-KERNEL  k5m, neoni8mm, k,      5,  32,  8,  0, zero,    0,  4,  1
-KERNEL  h4m, neoni8mm, k,      4,  16, 16,  1, zero,    0,  4,  1
-KERNEL  h6,  neoni8mm, k,      6,  16,  0,  1, zero,    0,  4,  1
+/*      layout        family  bits group min offset begin words most */
+KERNEL  l4,  neoni8mm, legacy, 4,  32,  0,  1, magic,   0,  2
+KERNEL  l4m, neoni8mm, legacy, 4,  32,  1,  0, magic,   0,  2
+KERNEL  l5,  neoni8mm, legacy, 5,  32,  0,  1, magic,   0,  2
+KERNEL  l5m, neoni8mm, legacy, 5,  32,  1,  0, magic,   0,  2
+KERNEL  l8,  neoni8mm, legacy, 8,  32,  0,  1, magic,   0,  2
+KERNEL  k4m, neoni8mm, k,      4,  32,  8,  0, zero,    0,  2
+KERNEL  k5m, neoni8mm, k,      5,  32,  8,  0, zero,    0,  2
+KERNEL  h4m, neoni8mm, k,      4,  16, 16,  1, zero,    0,  2
+KERNEL  h6,  neoni8mm, k,      6,  16,  0,  1, zero,    0,  2
