@@ -3,7 +3,7 @@
  * The driver talks to this table only; behind it stands an engine with a policy and maybe a PRM
  * (backend_engine.c), or a script in the tests.
  *
- * Everything happens inside step, on its thread: callbacks may submit jobs, not cancel them.
+ * Callbacks come from inside step, on its thread. When step fails every job ends (cancelled).
  */
 #ifndef WH_SEARCH_BACKEND_H
 #define WH_SEARCH_BACKEND_H
@@ -34,7 +34,7 @@ typedef struct wh_backend {
     wh_code (*generate)(void *self, wh_job *job, const wh_gen_spec *spec, wh_err *err);
     /* NULL: there is no PRM. */
     wh_code (*score)(void *self, wh_job *job, const wh_judge_spec *spec, wh_err *err);
-    /* End a job now, with what it has: on_done is called. */
+    /* The job ends during the next step, before anything else is computed for it, with what it has. */
     void (*cancel)(void *self, wh_job job, bool scoring);
     /* Advance all jobs a little; *idle: nothing was left to do. */
     wh_code (*step)(void *self, bool *idle, wh_err *err);

@@ -36,7 +36,7 @@ typedef struct search {
     size_t             flying; /* jobs in the backend */
     wh_sample        **samples; /* by number; NULL: not finished */
     size_t             cap_samples, last_sample;
-    bool               started, cancel, cancelled, failed;
+    bool               started, cancel, cancelled, failed, closing;
     double             start;
     wh_result          result;
 } search;
@@ -46,7 +46,8 @@ typedef struct wh_ticket {
     uint32_t          node;
     const wh_expand  *spec;  /* shared by the samples of one wish */
     wh_job            job;   /* 0: not in the backend */
-    bool              scoring, parked; /* parked: speculative, written, and nobody asked for it yet */
+    bool              scoring;
+    bool              parked, dropped; /* speculative: written before anybody asked for it; given up */
     wh_stop           stop;
     uint32_t          steps; /* written so far */
     uint32_t          written; /* text_len before the last job */
@@ -321,7 +322,9 @@ static void drop_ahead(search *s, uint32_t node)
     wh_backend *b = &s->driver->backend;
     for (uint32_t i = s->tree.nodes[node].first_child; i; i = s->tree.nodes[i].next) {
         const wh_node *n = &s->tree.nodes[i];
-        if (n->fate == WH_FATE_SPECULATIVE && n->ticket->job) b->cancel(b->self, n->ticket->job, false);
+        if (n->fate != WH_FATE_SPECULATIVE) continue;
+        n->ticket->dropped = true;
+        if (n->ticket->job) b->cancel(b->self, n->ticket->job, false);
     }
 }
 
@@ -478,7 +481,7 @@ static void drain(wh_driver *d)
         d->queue = k->next;
         if (!d->queue) d->queue_end = &d->queue;
         wh_err err;
-        if (k->s->tree.nodes[k->node].fate == WH_FATE_SPECULATIVE) k->parked = k->stop != WH_STOP_CANCELLED;
+        if (k->s->tree.nodes[k->node].fate == WH_FATE_SPECULATIVE) k->parked = true;
         else if ((k->scoring ? after_scoring(k, &err) : after_generation(k, &err)) != WH_OK) fail(k->s, &err);
     }
 }
@@ -502,7 +505,7 @@ static uint32_t ahead(const wh_tree *t, const wh_expand *e, uint32_t index)
     for (uint32_t i = t->nodes[e->node].first_child; i; i = t->nodes[i].next) {
         const wh_node *n = &t->nodes[i];
         const wh_ticket *k = n->ticket;
-        if (n->fate != WH_FATE_SPECULATIVE || n->index != index || n->lane != e->lane || !(k->job || k->parked)) continue;
+        if (n->fate != WH_FATE_SPECULATIVE || n->index != index || n->lane != e->lane || k->dropped) continue;
         const wh_expand *o = k->spec;
         const wh_sampling *a = &e->sampling, *b = &o->sampling;
         if (o->steps == e->steps && o->step_tokens == e->step_tokens && o->answer_tokens == e->answer_tokens &&
@@ -607,8 +610,11 @@ static wh_code advance(search *s, wh_err *err)
 
 /* ---- ends ------------------------------------------------------------------------------------------------- */
 
+/* They come back during the backend's next step. */
 static void cancel_jobs(search *s)
 {
+    if (s->closing) return;
+    s->closing = true;
     wh_backend *b = &s->driver->backend;
     for (uint32_t i = 1; i < s->tree.n_nodes; i++) {
         wh_ticket *k = s->tree.nodes[i].ticket;
@@ -727,7 +733,7 @@ static bool speculate_one(wh_driver *d)
     t->nodes[id].fate = WH_FATE_SPECULATIVE;
     /* Refused: it stays, begun and never written, and the same refusal meets who asks for it. */
     if (submit_generation(k, &err) == WH_OK) return true;
-    t->nodes[id].state = WH_NODE_READY;
+    k->dropped = true;
     return false;
 }
 
@@ -747,10 +753,14 @@ void wh_driver_free(wh_driver *d)
 {
     if (!d) return;
     d->opts.on_event = NULL;
+    size_t flying = 0;
     for (size_t i = 0; i < d->n; i++) {
         cancel_jobs(d->searches[i]);
-        free_search(d->searches[i]);
+        flying += d->searches[i]->flying;
     }
+    bool idle;
+    if (flying) (void)d->backend.step(d->backend.self, &idle, NULL); /* all jobs come back, even if it fails */
+    for (size_t i = 0; i < d->n; i++) free_search(d->searches[i]);
     free(d->searches);
     free(d->wishes.list);
     free(d->prefix);
@@ -800,9 +810,7 @@ void wh_driver_cancel(wh_driver *d, uint64_t id)
 /* Let every search decide what can be decided now, and send those that are over home. */
 static void settle(wh_driver *d)
 {
-    bool again;
     do {
-        again = false;
         drain(d);
         /* Callbacks may add problems: the list may grow and move while we walk. */
         for (size_t i = 0; i < d->n;) {
@@ -814,7 +822,6 @@ static void settle(wh_driver *d)
             s->cancel = false;
             if (end && s->flying) {
                 cancel_jobs(s); /* all of them, or what was speculative */
-                again = true;
             } else if (end && !d->queue) {
                 memmove(d->searches + i, d->searches + i + 1, (--d->n - i) * sizeof *d->searches);
                 finish(s);
@@ -822,7 +829,7 @@ static void settle(wh_driver *d)
             }
             i++;
         }
-    } while (again || d->queue);
+    } while (d->queue);
 }
 
 wh_code wh_driver_step(wh_driver *d, bool *idle, wh_err *err)
@@ -838,6 +845,9 @@ wh_code wh_driver_step(wh_driver *d, bool *idle, wh_err *err)
     wh_code code = d->backend.step(d->backend.self, &nothing, &why);
     if (code != WH_OK) {
         for (size_t i = 0; i < d->n; i++) fail(d->searches[i], &why);
+        settle(d);
+        /* One of two engines may have failed: the jobs of the other were cancelled and come back now. */
+        if (d->n) (void)d->backend.step(d->backend.self, &nothing, NULL);
         settle(d);
         *idle = d->n == 0;
         return wh_err_set(err, code, "%s", why.msg);

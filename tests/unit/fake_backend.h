@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAKE_FANOUT = 600, FAKE_TABLE = 1 << 18 };
+enum { FAKE_FANOUT = 32, FAKE_TABLE = 1 << 15 };
 
 typedef struct fake_job {
     wh_job           job;
-    bool             running, scoring;
+    bool             scoring, cancelled;
     wh_gen_spec      gen;
     wh_judge_spec    judge;
     char            *text;   /* what it will write */
@@ -67,7 +67,8 @@ static uint64_t fake_mix(uint64_t h, uint64_t v)
 static bool fake_know(uint64_t *table, uint64_t h, bool insert)
 {
     if (!h) h = 1;
-    for (size_t i = h % FAKE_TABLE;; i = (i + 1) % FAKE_TABLE) {
+    for (size_t i = h % FAKE_TABLE, tries = 0;; i = (i + 1) % FAKE_TABLE) {
+        assert(tries++ < FAKE_TABLE / 2);
         if (table[i] == h) return true;
         if (!table[i]) {
             if (insert) table[i] = h;
@@ -252,7 +253,7 @@ static void fake_cancel(void *self, wh_job job, bool scoring)
     for (fake_job *j = f->jobs; j; j = j->next)
         if (j->job == job) {
             assert(j->scoring == scoring);
-            fake_end(f, j, true);
+            j->cancelled = true;
             return;
         }
 }
@@ -261,6 +262,10 @@ static wh_code fake_step(void *self, bool *idle, wh_err *err)
 {
     fake *f = self;
     *idle = !f->jobs;
+    for (fake_job *j = f->jobs, *next; j; j = next) {
+        next = j->next;
+        if (j->cancelled) fake_end(f, j, true);
+    }
     if (f->fail_after && (int)f->n_steps >= f->fail_after) {
         while (f->jobs) fake_end(f, f->jobs, true);
         return wh_err_set(err, WH_ERR_NOMEM, "the fake broke");
