@@ -1,9 +1,9 @@
 /* whet bench: how fast a model runs here, and how far that is from what the machine could do.
  *
  * prefill: one prompt through the model. decode: for each batch size that many sequences, each with a prompt
- * of its own (--shared: the same one), whose keys and values are computed before the clock starts; every step
- * then reads all weights once and brings one token to each sequence. GB/s counts the weights, and the keys and
- * values of each sequence. */
+ * of its own (--prompts 1: all with the same one, as samples of one problem), whose keys and values are computed
+ * before the clock starts; every step then reads all weights once and brings one token to each sequence. GB/s
+ * counts the weights, the keys and values of each different prompt once, and those of what was generated. */
 #include "app/cmd.h"
 #include "app/interrupt.h"
 #include "app/load.h"
@@ -17,8 +17,8 @@
 
 typedef struct options {
     wh_opt_ints batch;
-    int64_t     prompt, generate;
-    bool        json, shared;
+    int64_t     prompt, generate, prompts;
+    bool        json;
 } options;
 
 static const wh_opt option_table[] = {
@@ -26,7 +26,7 @@ static const wh_opt option_table[] = {
     WH_OPT_INT(options, generate, "generate", "G", "48", 1, 100000, "tokens that each sequence generates"),
     WH_OPT_FLAG(options, json, "json", "as JSON"),
     WH_OPT_INT(options, prompt, "prompt", "P", "256", 1, 100000, "tokens of a prompt"),
-    WH_OPT_FLAG(options, shared, "shared", "all sequences of a batch have the same prompt, as samples of one problem do"),
+    WH_OPT_INT(options, prompts, "prompts", "K", "0", 0, 1024, "different prompts in a batch; 0: each sequence has its own"),
 };
 
 typedef struct bench {
@@ -42,10 +42,17 @@ static void on_done(void *user, const wh_gen_result *r)
     *(size_t *)user += r->n_tokens;
 }
 
-/* Sequence i's prompt: ordinary tokens, from the first one on different from every other's. */
-static void make_prompt(bench *b, size_t i)
+/* How many different prompts a batch has. */
+static size_t prompts_of(const bench *b, size_t batch)
 {
-    size_t vocab = wh_tok_count(b->l.tok), first = b->o->shared ? 0 : i;
+    size_t k = (size_t)b->o->prompts;
+    return k && k < batch ? k : batch;
+}
+
+/* A prompt: ordinary tokens, from the first one on different from every other's. */
+static void make_prompt(bench *b, size_t first)
+{
+    size_t vocab = wh_tok_count(b->l.tok);
     for (size_t k = 0; k < (size_t)b->o->prompt; k++) b->prompt[k] = (int32_t)((first * 131 + k * 17 + 1000) % (vocab < 20000 ? vocab : 20000));
 }
 
@@ -54,7 +61,7 @@ static wh_code generate(bench *b, size_t batch, size_t generate, double *seconds
 {
     size_t tokens = 0;
     for (size_t i = 0; i < batch; i++) {
-        make_prompt(b, i);
+        make_prompt(b, i % prompts_of(b, batch));
         const wh_gen_spec spec = {.prefix = b->prompt, .n_prefix = (size_t)b->o->prompt, .sampling = {.top_p = 1}, .stream = i,
                                   .max_tokens = generate, .ignore_eos = true, .on_done = on_done, .user = &tokens};
         WH_TRY(wh_engine_generate(b->l.engine, NULL, &spec, err));
@@ -102,11 +109,12 @@ typedef struct point {
 static point decode_point(const bench *b, size_t batch, double seconds)
 {
     const wh_cost *cost = wh_engine_cost(b->l.engine);
-    double steps = (double)b->o->generate, keys = (double)b->o->prompt + steps / 2; /* of a sequence, on average */
-    double kv = (double)(wh_kv_block_bytes(&b->l.model->config) / WH_KV_BLOCK) * keys;
-    double sequences = b->o->shared ? 1 : (double)batch; /* a shared prompt is read once */
+    const wh_config *c = &b->l.model->config;
+    double steps = (double)b->o->generate, prompt = (double)b->o->prompt, keys = prompt + steps / 2; /* on average */
+    double kv = ((double)(prompts_of(b, batch) * wh_kv_closed_bytes(c)) * prompt + (double)(batch * wh_kv_open_bytes(c)) * steps / 2) /
+                WH_KV_BLOCK;
     return (point){.tps = (double)batch * steps / seconds,
-                   .bytes = steps * ((double)b->l.model->packed_bytes + sequences * kv) / seconds,
+                   .bytes = steps * ((double)b->l.model->packed_bytes + kv) / seconds,
                    .flops = (double)batch * steps * ((double)(cost->body + cost->head) + (double)cost->attn_per_key * keys) / seconds};
 }
 
