@@ -4,20 +4,6 @@
 #include "kern/kern.h"
 #include "kern/isa/vec.h"
 
-/* q = rint(x · (127 / amax)) for 16 values; returns their sum. |x · (127 / amax)| <= 127.00001. */
-static inline int16_t round_16(int8_t *q, const float *x, wh_v scale)
-{
-    float r[16];
-    wh_v_store(r, wh_v_rint(wh_v_mul(wh_v_load(x), scale)));
-    int sum = 0;
-    for (int i = 0; i < 16; i++) {
-        int v = (int)r[i];
-        q[i] = (int8_t)v;
-        sum += v;
-    }
-    return (int16_t)sum;
-}
-
 static void quantize_row(int8_t *q, float *d, int16_t *sum, const float *x, size_t k, size_t block)
 {
     for (size_t k0 = 0; k0 < k; k0 += block) {
@@ -42,7 +28,9 @@ static void quantize_row(int8_t *q, float *d, int16_t *sum, const float *x, size
             if (nothing) {
                 memset(q + k0 + i, 0, 16);
                 *sum++ = 0;
-            } else *sum++ = round_16(q + k0 + i, x + k0 + i, s);
+            } else { /* |x · (127 / amax)| <= 127.00001 */
+                *sum++ = (int16_t)wh_v_store_s8(q + k0 + i, wh_v_rint(wh_v_mul(wh_v_load(x + k0 + i), s)));
+            }
         }
     }
 }

@@ -129,5 +129,11 @@ void WH_OP(attn_close)(const wh_attn_query *q, size_t nq, const wh_kv8 *kv, size
 {
     size_t i = 0;
     for (; i + TQ <= nq; i += TQ) queries(q + i, kv, hd, TQ);
+#if defined(__AVX512BW__)
+    if (nq - i >= 3) {
+        queries(q + i, kv, hd, 3);
+        i += 3;
+    }
+#endif
     for (; i < nq; i++) queries(q + i, kv, hd, 1);
 }

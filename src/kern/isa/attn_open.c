@@ -14,17 +14,17 @@
  */
 #include "kern/isa/softmax.h"
 
-/* Register tile: TQ queries by TV groups of 16 lanes. */
+/* Register tile: TQ queries by TV groups of 16 lanes (channels of V), SV for the scores (keys). */
 #if defined(__AVX512F__)
-enum { TQ = 4, TV = 4 };
+enum { TQ = 6, TV = 4, SV = 2 };
 #elif defined(__AVX2__)
-enum { TQ = 3, TV = 2 };
+enum { TQ = 3, TV = 2, SV = 2 };
 #elif defined(__aarch64__)
-enum { TQ = 4, TV = 1 };
+enum { TQ = 4, TV = 1, SV = 1 };
 #else
-enum { TQ = 1, TV = 1 };
+enum { TQ = 1, TV = 1, SV = 1 };
 #endif
-enum { B = WH_KV_BLOCK, BV = WH_KV_BLOCK / 16 };
+enum { B = WH_KV_BLOCK };
 
 /* c[q][v] += a[q][t] · b[t*stride + 16v ..] for t < n, ascending */
 static inline __attribute__((always_inline)) void tile(wh_v c[TQ][TV], const float *const a[TQ], const uint16_t *b,
@@ -40,18 +40,19 @@ static inline __attribute__((always_inline)) void tile(wh_v c[TQ][TV], const flo
     }
 }
 
+/* Only as many keys as are seen, rounded up to a tile; the softmax ignores the rest. */
 static inline __attribute__((always_inline)) void scores(float s[TQ][B], const wh_attn_query *q, const uint16_t *k,
                                                          size_t hd, int nq)
 {
     const float *a[TQ];
     for (int i = 0; i < nq; i++) a[i] = q[i].q;
-    for (int v0 = 0; v0 < BV; v0 += TV) {
+    for (size_t at = 0; at < q[0].keys; at += 16 * SV) {
         wh_v c[TQ][TV];
         for (int i = 0; i < nq; i++)
-            for (int v = 0; v < TV; v++) c[i][v] = wh_v_set1(0);
-        tile(c, a, k + 16 * v0, B, hd, nq, TV);
+            for (int v = 0; v < SV; v++) c[i][v] = wh_v_set1(0);
+        tile(c, a, k + at, B, hd, nq, SV);
         for (int i = 0; i < nq; i++)
-            for (int v = 0; v < TV; v++) wh_v_store(s[i] + 16 * (v0 + v), c[i][v]);
+            for (int v = 0; v < SV; v++) wh_v_store(s[i] + at + 16 * (size_t)v, c[i][v]);
     }
 }
 
@@ -85,17 +86,19 @@ static inline __attribute__((always_inline)) void queries(const wh_attn_query *q
 
 void WH_OP(attn_open)(const wh_attn_query *q, size_t nq, const uint16_t *k, const uint16_t *v, size_t hd)
 {
-    /* Queries that see the same number of keys go together; the others (the diagonal of a prompt) alone. */
-    size_t i = 0;
-    while (i < nq) {
-        size_t same = 1;
-        while (same < TQ && i + same < nq && q[i + same].keys == q[i].keys) same++;
-        if (same == TQ) {
-            queries(q + i, k, v, hd, TQ);
-            i += TQ;
-        } else {
-            queries(q + i, k, v, hd, 1);
-            i++;
+    /* Queries that see the same number of keys go together. */
+    for (size_t i = 0, same; i < nq; i += same) {
+        for (same = 1; same < TQ && i + same < nq && q[i + same].keys == q[i].keys; same++) {}
+        switch (same) {
+        case TQ: queries(q + i, k, v, hd, TQ); break;
+#if defined(__AVX512F__)
+        case 5: queries(q + i, k, v, hd, 5); break;
+        case 4: queries(q + i, k, v, hd, 4); break;
+        case 3: queries(q + i, k, v, hd, 3); break;
+        case 2: queries(q + i, k, v, hd, 2); break;
+#endif
+        default:
+            for (size_t j = 0; j < same; j++) queries(q + i + j, k, v, hd, 1);
         }
     }
 }

@@ -25,7 +25,7 @@ void WH_OP(scale)(float *x, float s, size_t n)
     for (size_t i = 0; i < n; i++) x[i] *= s;
 }
 
-/* SiLU(g)·u = g / (1 + e^-g) · u */
+/* SiLU(g)·u = g / (1 + e^-g) · u; below -80 the fraction counts as e^-80 */
 void WH_OP(silu_mul)(float *y, const float *gate, const float *up, size_t n)
 {
     wh_v one = wh_v_set1(1), zero = wh_v_set1(0);
@@ -40,8 +40,8 @@ void WH_OP(silu_mul)(float *y, const float *gate, const float *up, size_t n)
             pu = tail[1];
         }
         wh_v g = wh_v_load(pg);
-        wh_v e = wh_v_exp(wh_v_sub(zero, g));
-        wh_v r = wh_v_mul(wh_v_div(g, wh_v_add(one, e)), wh_v_load(pu));
+        wh_v e = wh_v_exp(wh_v_min(wh_v_sub(zero, g), wh_v_set1(80)));
+        wh_v r = wh_v_mul(wh_v_mul(g, wh_v_reciprocal(wh_v_add(one, e))), wh_v_load(pu));
         if (left < 16) {
             wh_v_store(tail[2], r);
             memcpy(y + i, tail[2], left * sizeof(float));
