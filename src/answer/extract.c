@@ -61,7 +61,8 @@ static size_t find_last(span text, size_t before, const char *word)
 {
     size_t n = strlen(word);
     for (size_t i = before < n ? 0 : before - n + 1; i-- > 0;)
-        if (same_letters(text.s + i, word, n)) return i;
+        if ((text.s[i] | 0x20) == word[0] && same_letters(text.s + i, word, n))
+            return i; /* | 0x20: lower case */
     return text.n;
 }
 
