@@ -55,7 +55,8 @@ const wh_mm_entry *wh_kern_mm(const wh_kern *kern, wh_layout layout, size_t m)
 
 const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m)
 {
-    return wh_isa_table[wh_kern_mm(kern, wh_layout_of(type), m)->isa].word;
+    wh_layout layout = wh_layout_of(type);
+    return layout == WH_LAYOUT_COUNT ? NULL : wh_isa_table[wh_kern_mm(kern, layout, m)->isa].word;
 }
 
 void wh_act_quantize(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, unsigned ways)

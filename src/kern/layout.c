@@ -19,7 +19,7 @@ wh_layout wh_layout_of(wh_type type)
         [WH_TYPE_Q4_0] = WH_LAYOUT_l4,   [WH_TYPE_Q4_1] = WH_LAYOUT_l4m,     [WH_TYPE_Q5_0] = WH_LAYOUT_l5,
         [WH_TYPE_Q5_1] = WH_LAYOUT_l5m,  [WH_TYPE_Q8_0] = WH_LAYOUT_l8,      [WH_TYPE_IQ4_NL] = WH_LAYOUT_l8,
         [WH_TYPE_Q2_K] = WH_LAYOUT_h4m,  [WH_TYPE_Q3_K] = WH_LAYOUT_h4m,     [WH_TYPE_Q4_K] = WH_LAYOUT_k4m,
-        [WH_TYPE_Q5_K] = WH_LAYOUT_k5m,  [WH_TYPE_Q6_K] = WH_LAYOUT_h6,
+        [WH_TYPE_Q5_K] = WH_LAYOUT_k5m,  [WH_TYPE_Q6_K] = WH_LAYOUT_h6,      [WH_TYPE_I8] = WH_LAYOUT_COUNT,
     };
     return of[type];
 }

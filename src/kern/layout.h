@@ -30,6 +30,9 @@ typedef struct wh_layout_info {
 
 extern const wh_layout_info wh_layout_table[WH_LAYOUT_COUNT];
 
+/* Raised whenever the bytes of a layout change: files of packed matrices (model/pack.h) say which they hold. */
+enum { WH_LAYOUT_VERSION = 1 };
+
 enum {
     WH_LAYOUT_ROWS = 16,   /* rows of a panel */
     WH_LAYOUT_BLOCK = 256, /* k of a block; the last block of a LEGACY panel may have fewer groups */
@@ -37,6 +40,7 @@ enum {
     WH_MM_SCRATCH = 64 << 10 /* bytes of scratch a kernel call may use */
 };
 
+/* WH_LAYOUT_COUNT: the type is not one for matrices. */
 wh_layout wh_layout_of(wh_type type);
 
 /* Bytes of a block's scales and of its integers, for a block of k values (k % 32 == 0, k <= 256). */

@@ -15,20 +15,22 @@
 #include <string.h>
 
 struct wh_mat {
-    wh_type   type;
-    wh_layout layout;
-    size_t    n, k, panel_bytes;
-    uint8_t  *panels;
+    wh_type        type;
+    wh_layout      layout;
+    size_t         n, k, panel_bytes;
+    const uint8_t *panels;
+    void          *own; /* panels, when they are ours to free */
 };
 
 enum { STRIP_BYTES = 256 << 10 };
 
-static size_t panel_count(const wh_mat *w) { return (w->n + WH_PANEL - 1) / WH_PANEL; }
+static size_t panel_count(const wh_mat *w) { return w->n / WH_PANEL + (w->n % WH_PANEL != 0); }
 
 /* ---- packing ----------------------------------------------------------------------------------------- */
 
 typedef struct pack_job {
-    wh_mat     *w;
+    const wh_mat *w;
+    uint8_t    *panels;
     const void *rows;
     size_t      row_bytes;
     uint8_t    *work; /* 16 * k bytes for each thread */
@@ -38,54 +40,80 @@ typedef struct pack_job {
 static void pack_part(void *ctx, int tid)
 {
     const pack_job *job = ctx;
-    wh_mat         *w = job->w;
+    const wh_mat   *w = job->w;
     size_t          begin, end;
     wh_par_range(&begin, &end, panel_count(w), 1, tid, job->threads);
     for (size_t p = begin; p < end; p++) {
         size_t row = p * WH_PANEL, rows = w->n - row < WH_PANEL ? w->n - row : WH_PANEL;
-        wh_layout_pack(w->layout, w->type, w->panels + p * w->panel_bytes,
+        wh_layout_pack(w->layout, w->type, job->panels + p * w->panel_bytes,
                        (const uint8_t *)job->rows + row * job->row_bytes, job->row_bytes, rows, w->k,
                        job->work + (size_t)tid * WH_PANEL * w->k);
     }
 }
 
-wh_code wh_mat_pack(wh_mat **out, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
+/* A matrix without its panels. */
+static wh_code create(wh_mat **out, wh_type type, size_t n, size_t k, wh_err *err)
 {
     *out = NULL;
-    size_t row_bytes = wh_quant_row_bytes(type, k);
-    if (n == 0 || k == 0 || k % 32 != 0 || row_bytes == 0)
-        return wh_err_set(err, WH_ERR_UNSUPPORTED, "a %zu x %zu matrix of %s: rows must be whole blocks and multiples of 32", n, k,
-                          wh_quant_table[type].name);
-    wh_layout layout = wh_layout_of(type);
-    size_t    panel_bytes = wh_layout_panel_bytes(layout, k), panels = n / WH_PANEL + (n % WH_PANEL != 0);
-    int       threads = wh_par_threads(par);
-    size_t    work_bytes;
-    wh_mat   *w = wh_mem_zalloc(1, sizeof *w);
-    uint8_t  *work = wh_mem_mul(&work_bytes, k, WH_PANEL) ? wh_mem_alloc((size_t)threads, work_bytes) : NULL;
-    if (w) w->panels = panel_bytes ? wh_mem_alloc_aligned(panels, panel_bytes) : NULL;
-    if (!w || !work || !w->panels) {
+    const char *name = wh_quant_table[type].name;
+    wh_layout   layout = wh_layout_of(type);
+    if (layout == WH_LAYOUT_COUNT) return wh_err_set(err, WH_ERR_UNSUPPORTED, "a %zu x %zu matrix of %s: no kernel multiplies by it", n, k, name);
+    if (n == 0 || k == 0 || k % 32 != 0 || wh_quant_row_bytes(type, k) == 0)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "a %zu x %zu matrix of %s: rows must be whole blocks and multiples of 32", n, k, name);
+    size_t  panel_bytes = wh_layout_panel_bytes(layout, k);
+    wh_mat *w = panel_bytes ? wh_mem_alloc(1, sizeof *w) : NULL;
+    if (!w) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a %zu x %zu matrix of %s", n, k, name);
+    *w = (wh_mat){.type = type, .layout = layout, .n = n, .k = k, .panel_bytes = panel_bytes};
+    *out = w;
+    return WH_OK;
+}
+
+wh_code wh_mat_pack(wh_mat **out, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
+{
+    wh_mat  *w;
+    int      threads = wh_par_threads(par);
+    size_t   work_bytes;
+    *out = NULL;
+    WH_TRY(create(&w, type, n, k, err));
+    uint8_t *work = wh_mem_mul(&work_bytes, k, WH_PANEL) ? wh_mem_alloc((size_t)threads, work_bytes) : NULL;
+    uint8_t *panels = wh_mem_alloc_aligned(panel_count(w), w->panel_bytes);
+    w->panels = w->own = panels;
+    if (!work || !panels) {
         free(work);
         wh_mat_free(w);
         return wh_err_set(err, WH_ERR_NOMEM, "no memory to pack a %zu x %zu matrix of %s", n, k, wh_quant_table[type].name);
     }
-    w->type = type;
-    w->layout = layout;
-    w->n = n;
-    w->k = k;
-    w->panel_bytes = panel_bytes;
-    pack_job job = {.w = w, .rows = rows, .row_bytes = row_bytes, .work = work, .threads = threads};
+    pack_job job = {.w = w, .panels = panels, .rows = rows, .row_bytes = wh_quant_row_bytes(type, k), .work = work, .threads = threads};
     wh_par_run(par, pack_part, &job);
     free(work);
     *out = w;
     return WH_OK;
 }
 
+wh_code wh_mat_borrow(wh_mat **out, wh_type type, const void *panels, size_t bytes, size_t n, size_t k, wh_err *err)
+{
+    wh_mat *w;
+    size_t  want;
+    *out = NULL;
+    WH_TRY(create(&w, type, n, k, err));
+    if (!wh_mem_mul(&want, panel_count(w), w->panel_bytes) || bytes != want || (uintptr_t)panels % 64 != 0) {
+        wh_mat_free(w);
+        return wh_err_set(err, WH_ERR_FORMAT, "a %zu x %zu matrix of %s cannot be the %zu packed bytes at %p", n, k,
+                          wh_quant_table[type].name, bytes, panels);
+    }
+    w->panels = panels;
+    *out = w;
+    return WH_OK;
+}
+
 void wh_mat_free(wh_mat *w)
 {
-    if (w) free(w->panels);
+    if (w) free(w->own);
     free(w);
 }
 
+wh_type wh_mat_type(const wh_mat *w) { return w->type; }
+const void *wh_mat_panels(const wh_mat *w) { return w->panels; }
 size_t wh_mat_rows(const wh_mat *w) { return w->n; }
 size_t wh_mat_cols(const wh_mat *w) { return w->k; }
 size_t wh_mat_bytes(const wh_mat *w) { return panel_count(w) * w->panel_bytes; }

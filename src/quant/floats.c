@@ -1,4 +1,4 @@
-/* F32, F16, BF16: n numbers in a row, no blocks. */
+/* F32, F16, BF16, I8: n numbers in a row, no blocks. */
 #include "quant/format.h"
 
 static void widen_f32(float *restrict out, const uint8_t *restrict in, size_t n) { memcpy(out, in, 4 * n); }
@@ -37,3 +37,10 @@ static void quantize_bf16(uint8_t *restrict out, const float *restrict in, size_
 }
 
 const wh_quant_ops wh_quant_ops_bf16 = {.widen = widen_bf16, .quantize = quantize_bf16};
+
+static void widen_i8(float *restrict out, const uint8_t *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = (float)(int8_t)in[i];
+}
+
+const wh_quant_ops wh_quant_ops_i8 = {.widen = widen_i8};

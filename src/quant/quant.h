@@ -32,7 +32,7 @@ typedef enum wh_type {
 } wh_type;
 
 typedef enum wh_quant_kind {
-    WH_QUANT_FLOAT,    /* F32 F16 BF16: not integers; wh_quant_unpack_row does not apply */
+    WH_QUANT_FLOAT,    /* F32 F16 BF16 I8: one number each; wh_quant_unpack_row does not apply */
     WH_QUANT_LEGACY32, /* one scale d and minimum m for 32 weights */
     WH_QUANT_K16,      /* d and m for 256 weights, integer sc and mn for 16 */
     WH_QUANT_K32       /* d and m for 256 weights, integer sc and mn for 32 */

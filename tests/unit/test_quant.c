@@ -146,7 +146,11 @@ static void check_dequantize(const record *r)
 static void dequantizes_like_the_reference(void **state)
 {
     (void)state;
-    assert_int_equal(each_record("tests/golden/quant_dequantize.bin", check_dequantize), (1u << WH_TYPE_COUNT) - 1);
+    assert_int_equal(each_record("tests/golden/quant_dequantize.bin", check_dequantize), ((1u << WH_TYPE_COUNT) - 1) & ~(1u << WH_TYPE_I8));
+    const int8_t in[] = {0, 1, -1, 127, -128}; /* the reference leaves I8 out */
+    float out[5];
+    wh_quant_dequantize_row(WH_TYPE_I8, out, in, 5);
+    for (int i = 0; i < 5; i++) assert_true(out[i] == (float)in[i]);
 }
 
 static void check_quantize(const record *r)
