@@ -140,7 +140,7 @@ static void on_generated(void *user, const wh_gen_result *r)
     enqueue(s->driver, k);
 }
 
-static void on_scored(void *user, const wh_judge_result *r)
+static void on_scored(void *user, const wh_prm_result *r)
 {
     wh_ticket *k = user;
     search *s = k->s;
@@ -150,13 +150,13 @@ static void on_scored(void *user, const wh_judge_result *r)
     wh_ledger_add(&n->prm, &r->ledger);
     wh_ledger_add(&s->result.prm, &r->ledger);
     if (!r->cancelled) {
-        uint32_t count = (uint32_t)wh_tree_count_steps(n->text, n->text_len);
-        double *scores = wh_tree_alloc(&s->tree, count, sizeof *scores);
+        double *scores = wh_tree_alloc(&s->tree, r->n_new, sizeof *scores);
         if (scores) {
-            memcpy(scores, r->scores, count * sizeof *scores);
+            memcpy(scores, r->scores, r->n_new * sizeof *scores);
             n->scores = scores;
-            n->n_scores = count;
-            n->value = scores[count - 1];
+            n->n_scores = (uint32_t)r->n_new;
+            n->value = scores[r->n_new - 1];
+            s->result.n_unscored += r->n_new - r->n_fit;
         } else {
             fail(s, &(wh_err){WH_ERR_NOMEM, "no memory for the scores of a step"});
         }
@@ -198,7 +198,7 @@ static wh_code submit_generation(wh_ticket *k, wh_err *err)
     return code;
 }
 
-/* Score the steps of a node. WH_ERR_BUDGET: the path is too long for the PRM. */
+/* Score the steps of a node. WH_ERR_BUDGET: the PRM cannot read even the first step of the path. */
 static wh_code submit_scoring(wh_ticket *k, wh_err *err)
 {
     search *s = k->s;
@@ -225,7 +225,7 @@ static wh_code submit_scoring(wh_ticket *k, wh_err *err)
         steps[i] = step;
         text.data[(size_t)(step - text.data) + len] = '\0';
     }
-    wh_judge_spec spec = {
+    wh_prm_spec spec = {
         .question = t->question,
         .steps = steps,
         .n_steps = n_steps,
@@ -417,7 +417,7 @@ static wh_code score_if_wanted(wh_ticket *k, wh_err *err)
     wh_code code = submit_scoring(k, err);
     if (code != WH_ERR_BUDGET) return code;
     n->value = 0;
-    s->result.n_unscored++;
+    s->result.n_unscored += wh_tree_count_steps(n->text, n->text_len);
     return ready(k, err);
 }
 

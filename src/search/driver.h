@@ -45,7 +45,8 @@ typedef struct wh_result {
     size_t           n_samples, n_groups;
     wh_ledger        policy, prm; /* everything computed for the problem, thrown away or not */
     wh_ledger        speculative; /* the part of policy and prm that nobody asked for in the end */
-    size_t           n_unscored;  /* steps that were too long for the PRM; they rank last */
+    size_t           n_unscored;  /* steps beyond the PRM's context: they have the score of the last that fits,
+                                     or none, and rank last, where not even the first does */
     double           seconds;
     bool             cancelled;
     wh_err           error; /* code WH_OK: none; else samples hold what was finished before it */

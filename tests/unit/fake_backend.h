@@ -23,7 +23,8 @@ typedef struct fake_job {
     wh_job           job;
     bool             scoring, cancelled;
     wh_gen_spec      gen;
-    wh_judge_spec    judge;
+    wh_prm_spec      judge;
+    size_t           n_fit;
     char            *text;   /* what it will write */
     wh_stop          stop;
     size_t           length, at; /* tokens to write (steps to wait), done so far */
@@ -46,7 +47,8 @@ typedef struct fake {
     void       *user;
     size_t      rows;    /* jobs that advance together */
     size_t      context; /* tokens of a sequence */
-    size_t      judge_steps; /* paths with more steps are too long for the PRM; 0: none is */
+    size_t      judge_steps; /* that fit into the PRM's context; 0: all */
+    bool        judge_blind; /* not even one fits */
     int         fail_after;  /* steps until the backend breaks; 0: never */
     wh_cost     policy, prm;
     wh_ledger   policy_total, prm_total;
@@ -180,11 +182,10 @@ static wh_code fake_generate(void *self, wh_job *job, const wh_gen_spec *spec, w
     return WH_OK;
 }
 
-static wh_code fake_score(void *self, wh_job *job, const wh_judge_spec *spec, wh_err *err)
+static wh_code fake_score(void *self, wh_job *job, const wh_prm_spec *spec, wh_err *err)
 {
     fake *f = self;
-    if (f->judge_steps && spec->n_steps > f->judge_steps)
-        return wh_err_set(err, WH_ERR_BUDGET, "%zu steps are too long for the PRM", spec->n_steps);
+    if (f->judge_blind) return wh_err_set(err, WH_ERR_BUDGET, "the first step is too long for the PRM");
     assert(spec->n_new >= 1 && spec->n_new <= spec->n_steps && spec->n_new <= 64);
     fake_job *j = fake_submit(f, job);
     j->judge = *spec;
@@ -198,8 +199,12 @@ static wh_code fake_score(void *self, wh_job *job, const wh_judge_spec *spec, wh
         for (const char *c = spec->steps[i]; *c; c++) ids[n++] = (unsigned char)*c;
     }
     ids[n++] = 256;
-    for (size_t i = 0; i < spec->n_new; i++)
-        j->scores[i] = f->score(f->user, spec->question, spec->steps, spec->n_steps - spec->n_new + 1 + i);
+    for (size_t i = 0; i < spec->n_new; i++) {
+        size_t upto = spec->n_steps - spec->n_new + 1 + i;
+        bool fits = !f->judge_steps || upto <= f->judge_steps;
+        j->n_fit += fits;
+        j->scores[i] = f->score(f->user, spec->question, spec->steps, fits ? upto : f->judge_steps);
+    }
     size_t reused = fake_reuse(f->known[1], ids, n);
     wh_ledger_count(&j->ledger, &f->prm, reused, n - reused, 0);
     j->ledger.prefill_tokens = n - reused;
@@ -216,7 +221,8 @@ static void fake_end(fake *f, fake_job *j, bool cancelled)
     *at = j->next;
     if (!j->next) f->end = at;
     if (j->scoring) {
-        wh_judge_result r = {.scores = cancelled ? NULL : j->scores, .cancelled = cancelled, .ledger = j->ledger};
+        wh_prm_result r = {.scores = cancelled ? NULL : j->scores, .n_new = j->judge.n_new, .n_fit = j->n_fit,
+                           .cancelled = cancelled, .ledger = j->ledger};
         wh_ledger_add(&f->prm_total, &r.ledger);
         f->n_scored += !cancelled;
         j->judge.on_done(j->judge.user, &r);

@@ -338,8 +338,14 @@ static void whole_answers_are_scored_step_by_step(void **state)
     fake g = {.script = thirds, .score = by_length, .judge_steps = 1};
     assert_int_equal(run_one(&u, &g, "best_of_n n=2", 0), WH_OK);
     assert_int_equal(u.n_unscored, 2);
-    assert_non_null(strstr(wh_buf_str(&u.result), "0|eos|33||0|"));
+    assert_non_null(strstr(wh_buf_str(&u.result), "0|eos|33|0.07692,0.07692|0|"));
     run_free(&u);
+    run b = {0};
+    fake h = {.script = thirds, .score = by_length, .judge_blind = true};
+    assert_int_equal(run_one(&b, &h, "best_of_n n=2", 0), WH_OK);
+    assert_int_equal(b.n_unscored, 4);
+    assert_non_null(strstr(wh_buf_str(&b.result), "0|eos|33||0|"));
+    run_free(&b);
 }
 
 static void collect(run *r, const wh_event *e)
