@@ -18,6 +18,7 @@ struct wh_par {
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_uint generation;
     _Alignas(64) atomic_int sleepers;
+    _Alignas(64) atomic_size_t taken;
     int threads, spins;
 };
 
@@ -32,6 +33,7 @@ wh_code wh_par_create(wh_par **out, int threads, wh_err *err)
     atomic_init(&p->arrived, 0);
     atomic_init(&p->generation, 0);
     atomic_init(&p->sleepers, 0);
+    atomic_init(&p->taken, 0);
     p->threads = threads;
     /* A turn is some 50 ns. With a core for each thread the others are here soon; without, the core is better
      * given to a thread that is still to come. */
@@ -46,6 +48,7 @@ int wh_par_threads(const wh_par *p) { return p->threads; }
 
 void wh_par_run(wh_par *p, void (*fn)(void *ctx, int tid), void *ctx)
 {
+    atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
     if (p->threads == 1) {
         fn(ctx, 0);
         return;
@@ -79,12 +82,18 @@ static void sleep_while(wh_par *p, unsigned generation)
     atomic_fetch_sub(&p->sleepers, 1);
 }
 
+size_t wh_par_take(wh_par *p) { return atomic_fetch_add_explicit(&p->taken, 1, memory_order_relaxed); }
+
 void wh_par_barrier(wh_par *p)
 {
-    if (p->threads == 1) return;
+    if (p->threads == 1) {
+        atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
+        return;
+    }
     unsigned generation = atomic_load_explicit(&p->generation, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) == p->threads - 1) {
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&p->taken, 0, memory_order_relaxed);
         /* In one total order with the sleepers' count and their look at the generation: nobody is missed. */
         atomic_store(&p->generation, generation + 1);
         if (atomic_load(&p->sleepers)) syscall(SYS_futex, &p->generation, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);

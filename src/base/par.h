@@ -23,6 +23,10 @@ void wh_par_run(wh_par *p, void (*fn)(void *ctx, int tid), void *ctx);
 /* Inside fn: wait until every thread of the team is here. */
 void wh_par_barrier(wh_par *p);
 
+/* Inside fn: the next piece of work nobody has taken since the last barrier (0, 1, 2, ...). Who is done early takes
+ * more, so the team does not wait for its slowest core. */
+size_t wh_par_take(wh_par *p);
+
 /* The part [*begin, *end) of n items, in units of `unit`, that thread tid of nth takes. */
 void wh_par_range(size_t *begin, size_t *end, size_t n, size_t unit, int tid, int nth);
 

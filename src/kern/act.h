@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-enum { WH_ACT_SUM = 16 };
+enum { WH_ACT_SUM = 16, WH_ACT_BLOCK = 256 };
 
 /* The ways a matrix can want its activations; also bits of a set. */
 typedef enum { WH_ACT_FLOAT = 1, WH_ACT_32 = 2, WH_ACT_256 = 4 } wh_act_way;

@@ -5,6 +5,8 @@
  */
 #include "kern/kern.h"
 
+#include <string.h>
+
 #include <pthread.h>
 
 const wh_mm_entry wh_mm_table[] = {
@@ -61,5 +63,13 @@ const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m)
 
 void wh_act_quantize(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, unsigned ways)
 {
-    kern->act_quantize(a, r0, r1, ways);
+    kern->act_quantize(a, r0, r1, a->f + r0 * a->k, a->k, 0, a->k, ways);
+}
+
+void wh_act_quantize_part(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, const float *x, size_t x_stride,
+                          size_t k0, size_t n, unsigned ways)
+{
+    if (ways & WH_ACT_FLOAT)
+        for (size_t r = r0; r < r1; r++) memcpy(a->f + r * a->k + k0, x + (r - r0) * x_stride, n * sizeof *x);
+    kern->act_quantize(a, r0, r1, x, x_stride, k0, n, ways);
 }

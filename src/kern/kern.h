@@ -6,8 +6,9 @@
 #include "kern/layout.h"
 #include "kern/mat.h"
 
-/* Quantize rows [r0, r1) of a->f in each of `ways` (isa/act_quant.c). */
-typedef void wh_act_quantize_fn(wh_act *a, size_t r0, size_t r1, unsigned ways);
+/* wh_act_quantize_part, but for WH_ACT_FLOAT (isa/act_quant.c). */
+typedef void wh_act_quantize_fn(wh_act *a, size_t r0, size_t r1, const float *x, size_t x_stride, size_t k0, size_t n,
+                                unsigned ways);
 wh_act_quantize_fn wh_act_quantize_c;
 #if defined(__x86_64__)
 wh_act_quantize_fn wh_act_quantize_avx2, wh_act_quantize_avx512;

@@ -38,6 +38,10 @@ const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m);
 
 /* Quantize rows [r0, r1) of a->f in each of `ways`. Pure; threads may take disjoint rows. */
 void wh_act_quantize(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, unsigned ways);
+/* The same for columns [k0, k0 + n) of those rows, taken from x (r1 - r0 rows, x_stride floats apart) instead of
+ * a->f. k0 % 256 == 0; n % 256 == 0 or k0 + n == k. */
+void wh_act_quantize_part(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, const float *x, size_t x_stride,
+                          size_t k0, size_t n, unsigned ways);
 
 /* y[i*y_stride + j - n0] = x row (x0 + i) · w row j     for i < m, n0 <= j < n1
  *

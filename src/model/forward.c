@@ -21,11 +21,11 @@ struct wh_forward {
     float          *x;     /* (n, d) the residual stream */
     float          *y;     /* (n, d) what a block adds to it */
     float          *qkv;   /* (n, (H + 2K)*hd) */
-    float          *gate;  /* (n, f); up is written to ffn.f */
     float          *o, *ml; /* (n, H, hd) and (n, H, 2): softmax state of attention */
     float          *cosine, *sine; /* (context, hd/2) */
     wh_attn_query  *queries; /* (threads, QUERIES) */
-    float          *tiles;   /* (threads, n, WH_HEAD_TILE) */
+    float          *tiles;   /* (threads, tile_floats): a tile of logits, or of gate and of up */
+    size_t          tile_floats;
     char           *scratch; /* (threads, scratch_bytes) */
     size_t          scratch_bytes, bytes;
 
@@ -35,7 +35,11 @@ struct wh_forward {
     const wh_head_sink *sink;
 };
 
-enum { QUERIES = 256 }; /* query vectors handed to attention at a time */
+enum {
+    QUERIES = 256,  /* query vectors handed to attention at a time */
+    PRODUCTS = 3,   /* most products in a stage */
+    FFN_TILE = 512, /* columns of gate and up done together; 2 FFN_TILE <= WH_HEAD_TILE */
+};
 
 /* ---- buffers ----------------------------------------------------------------------------------------- */
 
@@ -96,13 +100,13 @@ wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, 
     f->x = take(f, max_rows * c->d, sizeof(float), &ok);
     f->y = take(f, max_rows * c->d, sizeof(float), &ok);
     f->qkv = take(f, max_rows * f->qkv_width, sizeof(float), &ok);
-    f->gate = take(f, max_rows * c->ffn, sizeof(float), &ok);
     f->o = take(f, max_rows * q_width, sizeof(float), &ok);
     f->ml = take(f, max_rows * c->heads * 2, sizeof(float), &ok);
     f->cosine = take(f, context * (c->head_dim / 2), sizeof(float), &ok);
     f->sine = take(f, context * (c->head_dim / 2), sizeof(float), &ok);
     f->queries = take(f, threads * QUERIES, sizeof *f->queries, &ok);
-    f->tiles = take(f, threads * max_rows * WH_HEAD_TILE, sizeof(float), &ok);
+    f->tile_floats = max_rows * WH_HEAD_TILE;
+    f->tiles = take(f, threads * f->tile_floats, sizeof(float), &ok);
     f->scratch = take(f, threads * f->scratch_bytes + 64, 1, &ok);
     if (!ok) {
         wh_forward_free(f);
@@ -119,7 +123,7 @@ void wh_forward_free(wh_forward *f)
     wh_act_free(&f->in);
     wh_act_free(&f->attn);
     wh_act_free(&f->ffn);
-    void *all[] = {f->x, f->y, f->qkv, f->gate, f->o, f->ml, f->cosine, f->sine, f->queries, f->tiles, f->scratch};
+    void *all[] = {f->x, f->y, f->qkv, f->o, f->ml, f->cosine, f->sine, f->queries, f->tiles, f->scratch};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
     free(f);
 }
@@ -140,22 +144,25 @@ typedef struct product {
     size_t        stride;
 } product;
 
-/* All products of a stage take the same rows of x; their panels together are divided among the threads. */
+/* All products of a stage take the same rows of x. Their panels are cut into pieces that the threads take as
+ * they get to them. */
 static void multiply(wh_forward *f, int tid, const product *p, size_t count, const wh_act *x, size_t m)
 {
-    size_t panels = 0, begin, end, base = 0;
-    for (size_t i = 0; i < count; i++) panels += (wh_mat_rows(p[i].w) + WH_PANEL - 1) / WH_PANEL;
-    wh_par_range(&begin, &end, panels, 1, tid, wh_par_threads(f->par));
+    enum { LEAST = 8 }; /* panels: smaller pieces cost more than an idle thread */
+    size_t panels[PRODUCTS], total = 0, threads = (size_t)wh_par_threads(f->par);
+    for (size_t i = 0; i < count; i++) total += panels[i] = (wh_mat_rows(p[i].w) + WH_PANEL - 1) / WH_PANEL;
+    size_t piece = threads == 1 ? total : total / (threads * 4) + 1;
+    if (piece < LEAST) piece = LEAST;
     void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
-    for (size_t i = 0; i < count; i++) {
-        size_t rows = wh_mat_rows(p[i].w), mine = (rows + WH_PANEL - 1) / WH_PANEL;
-        size_t b = begin > base ? begin - base : 0, e = end > base ? end - base : 0;
-        if (e > mine) e = mine;
-        if (b < e) {
-            size_t n0 = b * WH_PANEL, n1 = e * WH_PANEL < rows ? e * WH_PANEL : rows;
+    for (size_t take; (take = wh_par_take(f->par)) * piece < total;) {
+        size_t begin = take * piece, end = begin + piece, base = 0;
+        for (size_t i = 0; i < count; base += panels[i++]) {
+            size_t b = begin > base ? begin - base : 0, e = end > base ? end - base : 0;
+            if (e > panels[i]) e = panels[i];
+            if (b >= e) continue;
+            size_t rows = wh_mat_rows(p[i].w), n0 = b * WH_PANEL, n1 = e * WH_PANEL < rows ? e * WH_PANEL : rows;
             wh_mat_mul(f->model->kern, p[i].w, p[i].y + n0, p[i].stride, x, 0, m, n0, n1, scratch);
         }
-        base += mine;
     }
 }
 
@@ -331,11 +338,20 @@ static void attention(wh_forward *f, int tid, size_t layer)
     wh_act_quantize(f->model->kern, &f->attn, b, e, f->model->ways_attn);
 }
 
-static void activate(wh_forward *f, size_t b, size_t e)
+/* SiLU(gate)·up, quantized for the product with down: some columns at a time, while they are in the cache. */
+static void feed_forward(wh_forward *f, int tid, const wh_layer *y, size_t m)
 {
-    size_t width = f->model->config.ffn;
-    f->model->ops->silu_mul(f->ffn.f + b * width, f->gate + b * width, f->ffn.f + b * width, (e - b) * width);
-    wh_act_quantize(f->model->kern, &f->ffn, b, e, f->model->ways_ffn);
+    const wh_model *model = f->model;
+    size_t width = model->config.ffn;
+    float *gate = f->tiles + (size_t)tid * f->tile_floats, *up = gate + f->max_rows * FFN_TILE;
+    void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
+    for (size_t n0; (n0 = wh_par_take(f->par) * FFN_TILE) < width;) {
+        size_t n1 = n0 + FFN_TILE < width ? n0 + FFN_TILE : width, n = n1 - n0;
+        wh_mat_mul(model->kern, y->gate, gate, n, &f->in, 0, m, n0, n1, scratch);
+        wh_mat_mul(model->kern, y->up, up, n, &f->in, 0, m, n0, n1, scratch);
+        model->ops->silu_mul(gate, gate, up, m * n);
+        wh_act_quantize_part(model->kern, &f->ffn, 0, m, gate, n, n0, n, model->ways_ffn);
+    }
 }
 
 /* Final norm of the out rows into the first rows of in. */
@@ -353,11 +369,10 @@ static void final_norm(wh_forward *f, size_t b, size_t e)
 static void make_logits(wh_forward *f, int tid)
 {
     size_t vocab = f->model->config.vocab, n = f->batch->n_logits, b, e;
-    float *tile = f->tiles + (size_t)tid * f->max_rows * WH_HEAD_TILE;
+    float *tile = f->tiles + (size_t)tid * f->tile_floats;
     void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
-    my_rows(f, tid, (vocab + WH_HEAD_TILE - 1) / WH_HEAD_TILE, &b, &e);
-    for (size_t t = b; t < e; t++) {
-        size_t n0 = t * WH_HEAD_TILE, n1 = n0 + WH_HEAD_TILE < vocab ? n0 + WH_HEAD_TILE : vocab;
+    for (size_t n0; (n0 = wh_par_take(f->par) * WH_HEAD_TILE) < vocab;) {
+        size_t n1 = n0 + WH_HEAD_TILE < vocab ? n0 + WH_HEAD_TILE : vocab;
         wh_mat_mul(f->model->kern, f->model->head, tile, WH_HEAD_TILE, &f->in, 0, n, n0, n1, scratch);
         for (size_t row = 0; row < n; row++) f->sink->tile(f->sink->ctx, tid, row, tile + row * WH_HEAD_TILE, n0, n1 - n0);
     }
@@ -381,7 +396,6 @@ static void run(void *ctx, int tid)
                                {y->k, f->qkv + q_width, f->qkv_width},
                                {y->v, f->qkv + q_width + k_width, f->qkv_width}};
         const product out[] = {{y->o, f->y, c->d}};
-        const product gate_up[] = {{y->gate, f->gate, c->ffn}, {y->up, f->ffn.f, c->ffn}};
         const product down[] = {{y->down, f->y, c->d}};
 
         add_norm(f, i ? f->y : NULL, y->attn_norm, b, e);
@@ -400,9 +414,7 @@ static void run(void *ctx, int tid)
         wh_par_barrier(f->par);
         add_norm(f, f->y, y->ffn_norm, b, e);
         wh_par_barrier(f->par);
-        multiply(f, tid, gate_up, 2, &f->in, n);
-        wh_par_barrier(f->par);
-        activate(f, b, e);
+        feed_forward(f, tid, y, n);
         wh_par_barrier(f->par);
         multiply(f, tid, down, 1, &f->ffn, n);
         wh_par_barrier(f->par);

@@ -35,16 +35,16 @@ static void quantize_row(int8_t *q, float *d, int16_t *sum, const float *x, size
     }
 }
 
-void WH_OP(act_quantize)(wh_act *a, size_t r0, size_t r1, unsigned ways)
+void WH_OP(act_quantize)(wh_act *a, size_t r0, size_t r1, const float *x, size_t x_stride, size_t k0, size_t n,
+                         unsigned ways)
 {
-    for (size_t r = r0; r < r1; r++) {
-        const float *x = a->f + r * a->k;
-        size_t       sums = a->k / WH_ACT_SUM;
+    size_t sums = a->k / WH_ACT_SUM, s0 = k0 / WH_ACT_SUM;
+    for (size_t r = r0; r < r1; r++, x += x_stride) {
         if (ways & WH_ACT_32)
-            quantize_row(a->by32.q + r * a->q_stride, a->by32.d + r * a->by32.blocks, a->by32.sum + r * sums, x,
-                         a->k, 32);
+            quantize_row(a->by32.q + r * a->q_stride + k0, a->by32.d + r * a->by32.blocks + k0 / 32,
+                         a->by32.sum + r * sums + s0, x, n, 32);
         if (ways & WH_ACT_256)
-            quantize_row(a->by256.q + r * a->q_stride, a->by256.d + r * a->by256.blocks, a->by256.sum + r * sums,
-                         x, a->k, 256);
+            quantize_row(a->by256.q + r * a->q_stride + k0, a->by256.d + r * a->by256.blocks + k0 / WH_ACT_BLOCK,
+                         a->by256.sum + r * sums + s0, x, n, WH_ACT_BLOCK);
     }
 }
