@@ -2,9 +2,9 @@
  *
  *   bench_kernels [--threads N] [WORD]      WORD: kernels whose name contains it
  *
- * CSV on standard output: one line for each kernel and batch size. Each kernel reads 256 MiB of packed weights
- * (or as many panels as 5 GOP allow), cut evenly among the threads, k = 1536 as in a 1.5B model
- * (legacy layouts: 896, a 0.5B model). The best of several passes counts.
+ * CSV on standard output: one line for each kernel and batch size. A pass takes some milliseconds: the next 16 MiB
+ * of 256 MiB of packed weights (or as many panels as 1 GOP needs), cut evenly among the threads, k = 1536 as in a
+ * 1.5B model (legacy layouts: 896, a 0.5B model). The best pass counts, so that a busy machine does little harm.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -15,24 +15,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WEIGHT_BYTES = 256 << 20 };
+enum { WEIGHT_BYTES = 256 << 20, PASS_BYTES = 16 << 20 };
 
 typedef struct job {
     wh_mm_fn *fn;
     wh_par   *par;
     wh_mm     call;
-    size_t    panel_bytes;
+    size_t    panel_bytes, window, windows; /* bytes of a pass, passes until weights repeat */
     int       threads;
     char     *scratch;
 } job;
 
-static void multiply(void *ctx, int tid)
+static void multiply(void *ctx, int tid, size_t pass)
 {
     const job *j = ctx;
     size_t     begin, end;
     wh_par_range(&begin, &end, j->call.panels, 1, tid, j->threads);
     wh_mm a = j->call;
-    a.w = (const char *)a.w + begin * j->panel_bytes;
+    a.w = (const char *)a.w + pass % j->windows * j->window + begin * j->panel_bytes;
     a.y += begin * WH_PANEL;
     a.panels = end - begin;
     a.scratch = j->scratch + (size_t)tid * WH_MM_SCRATCH;
@@ -43,7 +43,6 @@ static void multiply(void *ctx, int tid)
 
 typedef struct peak_job {
     const char  *data;
-    size_t       bytes;
     int          threads, kind; /* kind: an ISA index, or -1: read memory */
     volatile uint64_t sink[64];
 } peak_job;
@@ -93,7 +92,7 @@ static const int spin_kinds[1];
 enum { SPIN_KINDS = 0 };
 #endif
 
-static void run_peak(void *ctx, int tid)
+static void run_peak(void *ctx, int tid, size_t pass)
 {
     peak_job *j = ctx;
     if (j->kind >= 0) {
@@ -101,20 +100,34 @@ static void run_peak(void *ctx, int tid)
         return;
     }
     size_t begin, end;
-    wh_par_range(&begin, &end, j->bytes / 8, 8, tid, j->threads);
-    const uint64_t *p = (const uint64_t *)(const void *)j->data;
+    wh_par_range(&begin, &end, PASS_BYTES / 8, 8, tid, j->threads);
+    const uint64_t *p = (const uint64_t *)(const void *)(j->data + pass % (WEIGHT_BYTES / PASS_BYTES) * PASS_BYTES);
     uint64_t        sum[8] = {0};
     for (size_t i = begin; i < end; i += 8)
         for (size_t lane = 0; lane < 8; lane++) sum[lane] += p[i + lane];
     j->sink[tid % 64] = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
 }
 
-static double best_time(wh_par *par, void (*fn)(void *, int), void *ctx, int passes, double limit)
+typedef struct pass_job {
+    void (*fn)(void *ctx, int tid, size_t pass);
+    void  *ctx;
+    size_t pass;
+} pass_job;
+
+static void run_pass(void *ctx, int tid)
 {
-    double best = 1e9, began = wh_clock_now();
-    for (int i = 0; i < passes && (i < 2 || wh_clock_now() - began < limit); i++) {
+    const pass_job *j = ctx;
+    j->fn(j->ctx, tid, j->pass);
+}
+
+/* The shortest pass of about half a second of them. */
+static double best_time(wh_par *par, void (*fn)(void *, int, size_t), void *ctx)
+{
+    pass_job j = {fn, ctx, 0};
+    double   best = 1e9, began = wh_clock_now();
+    for (; j.pass < 3 || wh_clock_now() - began < 0.5; j.pass++) {
         double start = wh_clock_now();
-        wh_par_run(par, fn, ctx);
+        wh_par_run(par, run_pass, &j);
         double s = wh_clock_now() - start;
         best = s < best ? s : best;
     }
@@ -144,23 +157,25 @@ static void bench(const wh_mm_entry *e, const char *weights, wh_par *par, double
     const wh_layout_info *f = &wh_layout_table[e->layout];
     bool   is_float = f->family == WH_FAMILY_FLOAT;
     size_t k = f->family == WH_FAMILY_LEGACY ? 896 : 1536, groups = k / (size_t)f->group;
+    size_t x_stride = is_float ? k * 4 : k | 64; /* as wh_act lays rows out */
     size_t blocks = f->family == WH_FAMILY_K ? k / 256 : k / 32, panel_bytes = wh_layout_panel_bytes(e->layout, k);
     int    threads = wh_par_threads(par);
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
-        size_t m = ms[i], panels = WEIGHT_BYTES / panel_bytes;
-        double ops = 2.0 * (double)(m * WH_PANEL * k), most = e->isa == WH_ISA_INDEX_c ? 2e8 : 5e9;
+        size_t m = ms[i], panels = PASS_BYTES / panel_bytes;
+        double ops = 2.0 * (double)(m * WH_PANEL * k), most = e->isa == WH_ISA_INDEX_c ? 1e8 : 1e9;
         if ((double)panels * ops > most) panels = (size_t)(most / ops);
-        char *x = fill(m * k * (is_float ? 4 : 1), 1), *d = fill(m * groups * 16, 2), *y = fill(m * panels * WH_PANEL * 4, 3);
+        char *x = fill(m * x_stride, 1), *d = fill(m * groups * 16, 2), *y = fill(m * panels * WH_PANEL * 4, 3);
         if (is_float)
             for (size_t v = 0; v < m * k; v++) ((float *)(void *)x)[v] = 0.5f;
         memset(d, 0, m * groups * 16);
         for (size_t v = 0; v < m * blocks; v++) ((float *)(void *)d)[v] = 0.01f;
-        job j = {.fn = e->fn, .par = par, .panel_bytes = panel_bytes, .threads = threads, .scratch = fill((size_t)threads * WH_MM_SCRATCH, 4)};
+        job j = {.fn = e->fn, .par = par, .panel_bytes = panel_bytes, .window = panels * panel_bytes,
+                 .windows = WEIGHT_BYTES / (panels * panel_bytes), .threads = threads, .scratch = fill((size_t)threads * WH_MM_SCRATCH, 4)};
         char *start = d + m * groups * 4, *sum = start + m * groups * 4;
         j.call = (wh_mm){.y = (float *)(void *)y, .y_stride = panels * WH_PANEL, .w = weights, .panels = panels, .m = m, .k = k,
-                         .x = x, .x_stride = is_float ? k * 4 : k, .d = (float *)(void *)d, .d_stride = blocks * 4, .start = start,
+                         .x = x, .x_stride = x_stride, .d = (float *)(void *)d, .d_stride = blocks * 4, .start = start,
                          .start_stride = groups * 4, .sum = (int16_t *)(void *)sum, .sum_stride = groups * 2, .off = 8};
-        double s = best_time(par, multiply, &j, 100, 0.4), gops = ops * (double)panels / s * 1e-9,
+        double s = best_time(par, multiply, &j), gops = ops * (double)panels / s * 1e-9,
                gbs = (double)(panels * panel_bytes) / s * 1e-9;
         printf("%s,%zu,%d,%.3f,%.1f,%.2f,", e->name, m, threads, s * 1e3, gops, gbs);
         if (ops_peak > 0) printf("%.0f%%", 100 * gops / ops_peak);
@@ -190,15 +205,15 @@ int main(int argc, char **argv)
     char   model[128];
     wh_cpu_model(model, sizeof model);
     char    *weights = fill(WEIGHT_BYTES, 5);
-    peak_job read = {.data = weights, .bytes = WEIGHT_BYTES, .threads = wh_par_threads(par), .kind = -1};
-    double   bytes_peak = WEIGHT_BYTES / best_time(par, run_peak, &read, 5, 2) * 1e-9, ops_peak[WH_ISA_COUNT] = {0};
+    peak_job read = {.data = weights, .threads = wh_par_threads(par), .kind = -1};
+    double   bytes_peak = PASS_BYTES / best_time(par, run_peak, &read) * 1e-9, ops_peak[WH_ISA_COUNT] = {0};
     printf("# %s, %d threads; peaks: read %.1f GB/s", model, wh_par_threads(par), bytes_peak);
     for (int i = 0; i < SPIN_KINDS; i++) {
         int kind = spin_kinds[i];
         if (!(have >> kind & 1)) continue;
         peak_job j = {.kind = kind, .threads = wh_par_threads(par)};
         double   ops = spin(kind);
-        ops_peak[kind] = ops * j.threads / best_time(par, run_peak, &j, 1000, 1) * 1e-9;
+        ops_peak[kind] = ops * j.threads / best_time(par, run_peak, &j) * 1e-9;
         printf(", %s %.0f GOP/s", wh_isa_table[kind].word, ops_peak[kind]);
     }
     printf("\nkernel,m,threads,ms,GOP/s,GB/s,of ops peak,of read peak\n");

@@ -158,6 +158,7 @@
 7:  vmovaps zmm1, [ACC]
     vmovdqa64 [ACC], zmm0
     vmovups [D], zmm1
+    prefetchw [D + 64] /* the next panel writes there */
     add     ACC, 64
     lea     D, [D + 4*S]
     dec     rax

@@ -470,6 +470,7 @@ FUNCTION wh_mm_\layout\()_avx512vnni
     mov     X, [COLUMN]
 1:  vmovaps zmm0, [ACC + S_BYTES]
     vmovups [X], zmm0
+    prefetchw [X + 64] /* the next panel writes there */
     add     ACC, 64
     lea     X, [X + 4*XS]
     dec     LEFT

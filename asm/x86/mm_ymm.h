@@ -669,6 +669,7 @@ NAME \layout
     vmovaps ymm1, [ACC + S_BYTES + 32]
     vmovups [X], ymm0
     vmovups [X + 32], ymm1
+    prefetchw [X + 64] /* the next panel writes there */
     add     ACC, 64
     lea     X, [X + 4*XS]
     dec     LEFT

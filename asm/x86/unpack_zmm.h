@@ -64,7 +64,7 @@
     .endif
     .irp line, 0, 1, 2, 3, 4, 5, 6, 7
     .if \line < \bits
-    prefetcht0 [W + 64*\line + AHEAD]
+    prefetcht1 [W + 64*\line + AHEAD]
     .endif
     .endr
     add     W, 64*\bits
