@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/zfile.h"
 #include "gguf/gguf_format.h"
 
 #include <stdio.h>
@@ -20,8 +21,10 @@ typedef struct slot {
 } slot;
 
 typedef struct part {
-    wh_map              map;
-    bool                owned; /* the mapping is ours to end */
+    wh_map              file;  /* the mapping, ours to end; empty when the caller gave the content */
+    wh_zfile           *zfile; /* of a compressed file, else NULL */
+    wh_map              map;   /* the content: file, or what zfile inflates */
+    size_t              head;  /* bytes of it before the data */
     uint32_t            version;
     wh_gguf_key        *keys;
     size_t              n_keys, cap_keys;
@@ -282,19 +285,20 @@ static wh_code take_tensors(cursor *c, wh_gguf *g, uint64_t n, wh_err *err)
 }
 
 /* Offsets to pointers, for the tensors from `first` on: those of the file under the cursor. */
-static wh_code place_tensors(const cursor *c, wh_gguf *g, size_t first, uint64_t alignment, wh_err *err)
+static wh_code place_tensors(const cursor *c, wh_gguf *g, part *p, size_t first, uint64_t alignment, wh_err *err)
 {
-    uint64_t start = (c->pos + alignment - 1) & ~(alignment - 1);
+    uint64_t start = (c->pos + alignment - 1) & ~(alignment - 1), size = p->map.size;
+    p->head = start < size ? start : size;
     for (size_t i = first; i < g->n_slots; i++) {
         wh_gguf_tensor *t = &g->slots[i].tensor;
         uint64_t offset = g->slots[i].offset;
         if (offset % alignment != 0)
             return wh_err_set(err, WH_ERR_FORMAT, "tensor '%.80s' is at offset %llu, which is no multiple of %llu",
                               t->name, (unsigned long long)offset, (unsigned long long)alignment);
-        if (start > c->size || offset > c->size - start || t->bytes > c->size - start - offset)
+        if (start > size || offset > size - start || t->bytes > size - start - offset)
             return wh_err_set(err, WH_ERR_FORMAT,
                               "tensor '%.80s' (%zu bytes at offset %llu) reaches beyond the end of the file, byte %zu",
-                              t->name, t->bytes, (unsigned long long)offset, c->size);
+                              t->name, t->bytes, (unsigned long long)offset, p->map.size);
         t->data = c->base + start + offset;
     }
     return WH_OK;
@@ -347,7 +351,8 @@ static wh_code take_count(cursor *c, uint64_t *out, const char *what, uint64_t l
 static wh_code read_part(wh_gguf *g, part *p, wh_err *err)
 {
     enum { LEAST_KEY = 8 + 1 + 4 + 1, LEAST_TENSOR = 8 + 1 + 4 + 8 + 4 + 8 };
-    cursor c = {.base = p->map.data, .size = p->map.size, .what = "the header"};
+    /* What is not inflated yet is not read: it will change. */
+    cursor c = {.base = p->map.data, .size = p->zfile ? wh_zfile_ready(p->zfile) : p->map.size, .what = "the header"};
     const unsigned char *magic;
     uint64_t n_tensors, n_keys, alignment;
     WH_TRY(take(&c, &magic, 4, err));
@@ -365,14 +370,23 @@ static wh_code read_part(wh_gguf *g, part *p, wh_err *err)
     WH_TRY(take_keys(&c, p, n_keys, err));
     WH_TRY(read_alignment(p, &alignment, err));
     WH_TRY(take_tensors(&c, g, n_tensors, err));
-    return place_tensors(&c, g, first, alignment, err);
+    return place_tensors(&c, g, p, first, alignment, err);
+}
+
+static wh_code attach(part *p, wh_err *err)
+{
+    p->map = p->file;
+    if (!wh_zfile_is(p->file.data, p->file.size)) return WH_OK;
+    WH_TRY(wh_zfile_open(&p->zfile, p->file.data, p->file.size, err));
+    p->map = (wh_map){wh_zfile_data(p->zfile), wh_zfile_size(p->zfile)};
+    return WH_OK;
 }
 
 static wh_code read_file(wh_gguf *g, part *p, const char *path, wh_err *err)
 {
-    WH_TRY(wh_file_map(&p->map, path, err));
-    p->owned = true;
-    wh_code code = read_part(g, p, err);
+    WH_TRY(wh_file_map(&p->file, path, err));
+    wh_code code = attach(p, err);
+    if (code == WH_OK) code = read_part(g, p, err);
     if (code == WH_OK) return WH_OK;
     enum { SHOWN = 100 };
     size_t len = strlen(path);
@@ -490,7 +504,8 @@ void wh_gguf_close(wh_gguf *g)
         }
         free(p->keys);
         free(p->keys_by_name);
-        if (p->owned) wh_file_unmap(&p->map);
+        wh_zfile_free(p->zfile);
+        wh_file_unmap(&p->file);
     }
     for (size_t i = 0; i < g->n_slots; i++) free((void *)(uintptr_t)g->slots[i].tensor.name);
     free(g->parts);
@@ -508,8 +523,17 @@ size_t wh_gguf_file_count(const wh_gguf *g) { return g->n_parts; }
 uint64_t wh_gguf_file_bytes(const wh_gguf *g)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < g->n_parts; i++) sum += g->parts[i].map.size;
+    for (size_t i = 0; i < g->n_parts; i++) sum += g->parts[i].file.data ? g->parts[i].file.size : g->parts[i].map.size;
     return sum;
+}
+
+size_t wh_gguf_head_bytes(const wh_gguf *g) { return g->parts[0].head; }
+
+wh_code wh_gguf_inflate(wh_gguf *g, wh_par *par, wh_err *err)
+{
+    for (size_t i = 0; i < g->n_parts; i++)
+        if (g->parts[i].zfile) WH_TRY(wh_zfile_inflate(g->parts[i].zfile, par, err));
+    return WH_OK;
 }
 
 void wh_gguf_release(const wh_gguf *g, const wh_gguf_tensor *t)
@@ -517,7 +541,7 @@ void wh_gguf_release(const wh_gguf *g, const wh_gguf_tensor *t)
     for (size_t i = 0; i < g->n_parts; i++) {
         const part *p = &g->parts[i];
         uintptr_t offset = (uintptr_t)t->data - (uintptr_t)p->map.data;
-        if (p->owned && offset < p->map.size) wh_file_map_release(&p->map, offset, t->bytes);
+        if (p->map.data == p->file.data && offset < p->map.size) wh_file_map_release(&p->map, offset, t->bytes);
     }
 }
 

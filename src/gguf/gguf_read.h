@@ -1,4 +1,5 @@
-/* gguf_read: a GGUF file (version 2 or 3, one file or split into parts), mapped read-only.
+/* gguf_read: a GGUF file (version 2 or 3, one file or split into parts), mapped read-only, or inflated into
+ * memory when it is compressed (base/zfile.h).
  *
  * Opening checks everything a file can get wrong (every count, length, type, offset and size, overlaps,
  * duplicates) before a pointer is made from it; after that all accessors are safe and allocate nothing. Tensor
@@ -14,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/par.h"
 #include "quant/quant.h"
 
 /* Types of metadata values, numbered as in the file. */
@@ -71,6 +73,9 @@ typedef struct wh_gguf_key {
  * WH_ERR_IO, WH_ERR_FORMAT (broken), WH_ERR_UNSUPPORTED (well-formed, but a version or type Whet does not read),
  * WH_ERR_NOMEM; the sentence begins with the path and names the key or the tensor. */
 wh_code wh_gguf_open(wh_gguf **out, const char *path, wh_err *err);
+/* To be called once before tensor data is read: a compressed file has only its metadata until then. For
+ * other files there is nothing to do. WH_ERR_FORMAT: damaged data. */
+wh_code wh_gguf_inflate(wh_gguf *g, wh_par *par, wh_err *err);
 /* The same for one whole file in memory, which stays the caller's and must outlive the wh_gguf;
  * data is aligned to 8. */
 wh_code wh_gguf_open_memory(wh_gguf **out, const void *data, size_t n, wh_err *err);
@@ -79,6 +84,7 @@ void    wh_gguf_close(wh_gguf *g);
 uint32_t wh_gguf_version(const wh_gguf *g);     /* of the first file */
 size_t   wh_gguf_file_count(const wh_gguf *g);  /* 1, or the number of parts */
 uint64_t wh_gguf_file_bytes(const wh_gguf *g);  /* of all files together */
+size_t   wh_gguf_head_bytes(const wh_gguf *g);  /* of the first file: what comes before the tensor data */
 /* Tell the system that a tensor's pages are not needed now (its weights were packed elsewhere). A hint. */
 void wh_gguf_release(const wh_gguf *g, const wh_gguf_tensor *t);
 

@@ -2,11 +2,15 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "model/pack.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char embedding_name[] = "token_embd.weight", head_name[] = "output.weight";
+enum { LAYER_MATRICES = 7 };
 
 typedef struct load {
     wh_model *m;
@@ -37,15 +41,24 @@ static wh_code load_vector(float **out, const load *l, const char *name, size_t 
     return WH_OK;
 }
 
-static wh_code load_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols, unsigned *ways)
+static wh_code pack_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols)
 {
     const wh_gguf_tensor *t = find(l, name, rows, cols);
     if (!t) return WH_ERR_FORMAT;
     wh_code code = wh_mat_pack(out, t->type, t->data, rows, cols, l->par, l->err);
     if (code != WH_OK) return wh_err_wrap(l->err, "tensor '%s'", name);
-    *ways |= wh_mat_way(*out);
-    l->m->packed_bytes += wh_mat_bytes(*out);
     if (t != l->m->embedding) wh_gguf_release(l->m->gguf, t);
+    return WH_OK;
+}
+
+static wh_code load_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols, unsigned *ways)
+{
+    wh_model *m = l->m;
+    WH_TRY(m->packed ? wh_pack_find(out, m->gguf, name, rows, cols, l->err) : pack_matrix(out, l, name, rows, cols));
+    const wh_gguf_tensor *t = wh_gguf_find_tensor(m->gguf, name);
+    m->mats[m->n_mats++] = (wh_model_mat){t == m->embedding ? head_name : t->name, *out};
+    *ways |= wh_mat_way(*out);
+    m->packed_bytes += wh_mat_bytes(*out);
     return WH_OK;
 }
 
@@ -105,17 +118,20 @@ static wh_code load_layer(wh_layer *y, const load *l, size_t i)
 static wh_code load_all(const load *l)
 {
     wh_model *m = l->m;
+    WH_TRY(wh_pack_recognise(&m->packed, m->gguf, l->err));
     WH_TRY(wh_config_read(&m->config, m->gguf, l->err));
+    WH_TRY(wh_gguf_inflate(m->gguf, l->par, l->err));
     const wh_config *c = &m->config;
-    m->embedding = find(l, "token_embd.weight", c->vocab, c->d);
+    m->embedding = find(l, embedding_name, c->vocab, c->d);
     if (!m->embedding) return WH_ERR_FORMAT;
     m->layers = wh_mem_zalloc(c->layers, sizeof *m->layers);
-    if (!m->layers) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for %zu layers", c->layers);
+    m->mats = wh_mem_alloc(c->layers * LAYER_MATRICES + 1, sizeof *m->mats);
+    if (!m->layers || !m->mats) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for %zu layers", c->layers);
     for (size_t i = 0; i < c->layers; i++) WH_TRY(load_layer(&m->layers[i], l, i));
     WH_TRY(load_vector(&m->out_norm, l, "output_norm.weight", c->d));
     /* A file without a head uses its embedding for it (tied weights). */
-    bool tied = !wh_gguf_find_tensor(m->gguf, "output.weight");
-    WH_TRY(load_matrix(&m->head, l, tied ? "token_embd.weight" : "output.weight", c->vocab, c->d, &m->ways_d));
+    bool tied = !m->packed && !wh_gguf_find_tensor(m->gguf, head_name);
+    WH_TRY(load_matrix(&m->head, l, tied ? embedding_name : head_name, c->vocab, c->d, &m->ways_d));
     if (wh_gguf_find_tensor(m->gguf, "rope_freqs.weight")) {
         WH_TRY(load_vector(&m->rope_factors, l, "rope_freqs.weight", c->head_dim / 2));
         for (size_t i = 0; i < c->head_dim / 2; i++)
@@ -154,8 +170,6 @@ void wh_model_free(wh_model *m)
     if (!m) return;
     for (size_t i = 0; m->layers && i < m->config.layers; i++) {
         wh_layer *y = &m->layers[i];
-        wh_mat *mats[] = {y->q, y->k, y->v, y->o, y->gate, y->up, y->down};
-        for (size_t j = 0; j < sizeof mats / sizeof mats[0]; j++) wh_mat_free(mats[j]);
         free(y->attn_norm);
         free(y->ffn_norm);
         free(y->q_norm);
@@ -164,7 +178,8 @@ void wh_model_free(wh_model *m)
     }
     free(m->layers);
     free(m->out_norm);
-    wh_mat_free(m->head);
+    for (size_t i = 0; i < m->n_mats; i++) wh_mat_free(m->mats[i].w);
+    free(m->mats);
     free(m->rope_factors);
     wh_gguf_close(m->gguf);
     free(m);

@@ -1,4 +1,4 @@
-/* model: a model file opened, checked and packed for the kernels of this machine.
+/* model: a model file opened, checked and packed for the kernels, or mapped when it was packed before (pack.h).
  *
  * Immutable after wh_model_open: any number of engines and threads may share it.
  */
@@ -21,9 +21,17 @@ typedef struct wh_layer {
     wh_mat *gate, *up, *down;
 } wh_layer;
 
+/* A matrix and the name of its tensor in a packed file: that of the source, but "output.weight" for a head that
+ * the source ties to its embedding. */
+typedef struct wh_model_mat {
+    const char *name;
+    wh_mat     *w;
+} wh_model_mat;
+
 typedef struct wh_model {
     wh_config      config;
-    wh_gguf       *gguf; /* stays open: the embedding is read from it row by row */
+    wh_gguf       *gguf; /* stays open: the embedding is read from it row by row, and what was packed before */
+    bool           packed; /* it was packed before */
     const wh_kern *kern;
     const wh_ops  *ops;
     wh_isa         isa; /* what the kernels were chosen from */
@@ -34,7 +42,8 @@ typedef struct wh_model {
     wh_mat   *head;         /* (vocab, d) */
     float    *rope_factors; /* (head_dim / 2), Llama 3's frequency factors; NULL: none */
     unsigned  ways_d, ways_attn, ways_ffn; /* wh_act_way sets wanted at inputs of width d, heads*hd and ffn */
-    size_t    packed_bytes; /* of all matrices */
+    wh_model_mat *mats;     /* all matrices of layers and head, in the order they are used; the owners */
+    size_t    n_mats, packed_bytes; /* bytes of all of them */
     double    load_seconds;
 } wh_model;
 
