@@ -14,7 +14,7 @@
  *
  * So weights are taken apart once for all rows of x, and a tile's x and sums stay in L1 for a whole block.
  *
- * Two choices that are not the same as on x86:
+ * Two choices differ from x86:
  *   - The format's offset is subtracted while unpacking (u - off always fits a signed byte: it is the file's own
  *     integer, and sdot, smlal and smmla take signed by signed), so wh_mm.start is read for d_x · Σx alone.
  *   - int32 -> f32 of a legacy dot costs two slots of one pipe (scvtf .4s), an fsub one slot of either pipe. So the
@@ -63,7 +63,7 @@ ps2 .req x16
 #define BEGIN_AT  0    /* 32 bytes: where sums begin */
 #define MAGIC_AT  32   /* 16 bytes */
 #define D_AT      64   /* D, Dmin: 2 x 16 f32 */
-#define SCALES_AT 512  /* legacy: d [and m] of 8 groups, f32; K: sc of 16 groups, int32 (int16 with WORDS) */
+#define SCALES_AT 512  /* legacy: d [and m] of 8 groups, f32; K: sc of 16 groups, int32 (int16 with words) */
 #define MINS_AT   1536 /* 512 bytes */
 #define U_AT      2048 /* 256 k x 16 rows */
 #define ACC_AT    8192 /* 128 x 16 f32 */
@@ -326,7 +326,7 @@ ps2 .req x16
 
 /* ---- the walk --------------------------------------------------------------------------------------------- */
 
-/* Row pointers of a tile: \p0 .. for \rows rows from \base, \bytes apart. */
+/* Row pointers of a tile: \p0 .. for \rows rows, the first of which is row ROW of \base; \stride: in struct wh_mm. */
 .macro POINTERS rows, base, stride, p0, p1, p2
     ldr     T0, [ARGS, #\stride]
     madd    \p0, ROW, T0, \base

@@ -24,8 +24,20 @@
  *   -4 .. 3          4     4·127·4  = 2032    4064, all four 8128   addp .8h twice, smlal     (h4m: sc as int16)
  *   -128 .. 127      2     128·127·2 = 32512                        sadalp .4s after two quads, addp .4s
  *
- * smlal is 8 MAC in one slot of the only multiplying pipe (A72: F0): no order of instructions gets past 8 MAC per
- * cycle, and the tile is small because x and weights come through other pipes.
+ *
+ *   up to 6 bits:  for q, i, p:   v(8i+p).8h += w[q][2 rows p].8b · x[i][q]         (smull for the first q, smlal, smlal2)
+ *   8 bits:        for q = 0, 2, 4, 6, i, p:   t = w[q]·x[q];  t += w[q+1]·x[q+1];  v(8i+p).4s += t in pairs (sadalp)
+ *   dot[r] = begin + the lanes of v(8i+2r), v(8i+2r+1) of each row
+ *   legacy:  v(16+4i+r) = fma(d_g[r] · d_x[i], dot[r] - MAGIC, v(16+4i+r))
+ *   K:       v(16+4i+r) += sc_g[r] · dot[r]
+ *
+ * Bytes per weight (16 rows x 256 k with their scales): l4 0.563, l4m 0.625, l5 0.688, l5m 0.750, l8 1.063, k4m 0.578,
+ * k5m 0.703, h4m 0.641, h6 0.828.
+ * Bound: smlal is 8 MAC in one slot of the only multiplying pipe (A72: F0), so no order of instructions gets past 8 MAC
+ * per cycle. On paper the legacy layouts reach it, as all else goes to other pipes; l8 7.8 (its sadalp fill the shift
+ * pipe); k4m, k5m, h4m 7.1 and h6 6.4 (multiplying by sc). 220 instructions of l4 for 1024 MAC, 0.215 per MAC, 2.0 of
+ * A72's 3 per cycle. A tile of 2 rows is enough: weights come through the load pipe. Counted and on paper:
+ * bench/results/arm_kernels.md.
  */
 #include "mm_arm.h"
     .arch armv8-a

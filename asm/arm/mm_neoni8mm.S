@@ -17,6 +17,15 @@
  *
  * A last row without a partner is paired with itself, and the second half of the result is not used: for one row
  * smmla does no more than sdot, so these kernels are preferred from m = 2 on.
+ *
+ *   legacy:  v(16+4i+r) = fma(d_g[r] · d_x[i], dot[i][r] - MAGIC, v(16+4i+r))
+ *   K:       v(16+4i+r) += sc_g[r] · dot[i][r]
+ *
+ * Bytes per weight (16 rows x 256 k with their scales): l4 0.563, l4m 0.625, l5 0.688, l5m 0.750, l8 1.063, k4m 0.578,
+ * k5m 0.703, h4m 0.641, h6 0.828.
+ * Bound: the vector pipes. A group of 32 k of 2 x 16 results, 1024 MAC, is 32 smmla, 12 zips and, legacy, 24 f32 operations:
+ * with two pipes 30.1 MAC/cycle, where sdot does 23.3 (k4m, k5m 34.1; groups of 16 24.4). The f32 end, not smmla, is half
+ * of it. 102 instructions of l4, 0.100 per MAC. Counted and on paper: bench/results/arm_kernels.md.
  */
 #include "mm_arm.h"
     .arch armv8.2-a+dotprod+i8mm
