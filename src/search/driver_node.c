@@ -49,7 +49,8 @@ static void on_generated(void *user, const wh_gen_result *r)
     n->logprob += r->logprob;
     wh_ledger_add(&n->policy, &r->ledger);
     wh_ledger_add(&s->result.policy, &r->ledger);
-    if (wh_tree_write(&s->tree, k->node, r->tokens, r->n_tokens, r->text, r->text_len, &err) != WH_OK) wh_driver_fail(s, &err);
+    if (wh_tree_write(&s->tree, k->node, r->tokens, r->n_tokens, r->text, r->text_len, &err) != WH_OK)
+        wh_driver_fail(s, &err);
     wh_driver_enqueue(s->driver, k);
 }
 

@@ -328,7 +328,8 @@ static void whole_answers_are_scored_step_by_step(void **state)
     fake f = {.script = thirds, .score = by_length, .rows = 2};
     assert_int_equal(run_one(&r, &f, "best_of_n n=2", 0), WH_OK);
     assert_string_equal(wh_buf_str(&r.result), "0|eos|33|0.07692,0.05556|0|Let me think.~~So it is \\boxed{0}\n"
-                                               "1|eos|52|0.07692,0.02703|1|Let me think.~~...................So it is \\boxed{1}\n");
+                                               "1|eos|52|0.07692,0.02703|1|Let me think.~~..................."
+                                               "So it is \\boxed{1}\n");
     assert_string_equal(r.winner, "0");
     assert_memory_equal(&r.prm, &f.prm_total, sizeof r.prm);
     assert_true(wh_ledger_total(&r.prm) > 0);
