@@ -88,14 +88,15 @@ static wh_code fresh_engine(bench *b, const wh_load_opts *machine, size_t rows, 
     return wh_load_engine(&b->l, machine, tokens, rows, 0, err);
 }
 
-static wh_type commonest_type(const wh_gguf *g)
+static wh_type commonest_type(const wh_model *m)
 {
     uint64_t weights[WH_TYPE_COUNT] = {0};
     wh_type best = WH_TYPE_F32;
-    for (size_t i = 0; i < wh_gguf_tensor_count(g); i++) {
-        const wh_gguf_tensor *t = wh_gguf_tensor_at(g, i);
-        if (t->n_dims == 2) weights[t->type] += t->dims[0] * t->dims[1];
-        if (weights[t->type] > weights[best]) best = t->type;
+    for (size_t i = 0; i < m->n_mats; i++) {
+        const wh_mat *w = m->mats[i].w;
+        wh_type t = wh_mat_type(w);
+        weights[t] += (uint64_t)wh_mat_rows(w) * wh_mat_cols(w);
+        if (weights[t] > weights[best]) best = t;
     }
     return best;
 }
@@ -158,7 +159,7 @@ static wh_code measure(bench *b, const wh_load_opts *machine, wh_err *err)
     enum { PEAK_ROWS = 64 };
     const options *o = b->o;
     double seconds;
-    b->type = commonest_type(b->l.model->gguf);
+    b->type = commonest_type(b->l.model);
     b->bandwidth = wh_machine_bandwidth(b->l.par);
     b->peak = wh_machine_peak(b->l.par, b->l.model->kern, b->type, PEAK_ROWS);
     WH_TRY(fresh_engine(b, machine, 1, err));

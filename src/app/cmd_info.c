@@ -5,6 +5,7 @@
 #include "app/manifest.h"
 #include "app/out.h"
 #include "model/kv.h"
+#include "model/pack.h"
 #include "text/tok_gguf.h"
 
 typedef struct options {
@@ -43,10 +44,10 @@ static wh_code collect(facts *f, const char *reference, wh_err *err)
         (void)wh_chat_create(&f->chat, f->tok, t.s, t.len, NULL);
     }
     for (size_t i = 0; i < wh_gguf_tensor_count(f->gguf); i++) {
-        const wh_gguf_tensor *t = wh_gguf_tensor_at(f->gguf, i);
-        f->weights += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
-        f->tensors_of[t->type]++;
-        f->bytes_of[t->type] += t->bytes;
+        wh_gguf_tensor t = wh_pack_unpacked(f->gguf, wh_gguf_tensor_at(f->gguf, i));
+        f->weights += t.dims[0] * t.dims[1] * t.dims[2] * t.dims[3];
+        f->tensors_of[t.type]++;
+        f->bytes_of[t.type] += t.bytes;
     }
     return WH_OK;
 }
@@ -71,6 +72,8 @@ static void print_text(const facts *f)
                   (double)f->weights / 1e9, wh_gguf_version(f->gguf));
     if (wh_gguf_file_count(f->gguf) > 1) wh_out_printf(", %zu files", wh_gguf_file_count(f->gguf));
     wh_out_puts("\n");
+    wh_gguf_str source = wh_pack_source(f->gguf);
+    if (source.s) wh_out_printf("packed     from the file with sha256 %.*s\n", (int)(source.len < 64 ? source.len : 64), source.s);
     if (f->runs) {
         wh_out_printf("shape      %s: %zu layers, width %zu, %zu heads (%zu for keys and values) of %zu, feed-forward %zu\n",
                       c->arch->name, c->layers, c->d, c->heads, c->kv_heads, c->head_dim, c->ffn);
@@ -110,6 +113,8 @@ static json_t *facts_json(const facts *f)
     json_object_set_new(o, "bytes", json_integer((json_int_t)wh_gguf_file_bytes(f->gguf)));
     json_object_set_new(o, "weights", json_integer((json_int_t)f->weights));
     json_object_set_new(o, "gguf", json_integer(wh_gguf_version(f->gguf)));
+    wh_gguf_str source = wh_pack_source(f->gguf);
+    if (source.s) json_object_set_new(o, "packed_from", wh_json_text(source.s, source.len));
     if (f->runs)
         json_object_set_new(o, "shape", json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "arch", c->arch->name, "layers",
                                                   (json_int_t)c->layers, "d", (json_int_t)c->d, "heads", (json_int_t)c->heads, "kv_heads",
@@ -140,9 +145,9 @@ static void print_tensors(const wh_gguf *g)
 {
     wh_out_puts("\n");
     for (size_t i = 0; i < wh_gguf_tensor_count(g); i++) {
-        const wh_gguf_tensor *t = wh_gguf_tensor_at(g, i);
-        wh_out_printf("%-44s %-6s", t->name, wh_quant_table[t->type].name);
-        for (int d = 0; d < t->n_dims; d++) wh_out_printf(d ? " x %llu" : " %llu", (unsigned long long)t->dims[d]);
+        wh_gguf_tensor t = wh_pack_unpacked(g, wh_gguf_tensor_at(g, i));
+        wh_out_printf("%-44s %-6s", t.name, wh_quant_table[t.type].name);
+        for (int d = 0; d < t.n_dims; d++) wh_out_printf(d ? " x %llu" : " %llu", (unsigned long long)t.dims[d]);
         wh_out_puts("\n");
     }
 }

@@ -30,6 +30,13 @@ wh_code wh_pack_recognise(bool *out, const wh_gguf *g, wh_err *err)
     return WH_OK;
 }
 
+wh_gguf_str wh_pack_source(const wh_gguf *g)
+{
+    wh_gguf_str s = {0};
+    (void)wh_gguf_get_str(g, KEY_SOURCE, &s, NULL);
+    return s;
+}
+
 typedef struct shape {
     wh_type type;
     size_t  cols, rows;

@@ -21,6 +21,9 @@
 /* Is it a packed file? WH_ERR_UNSUPPORTED: it is one of another version; WH_ERR_FORMAT. */
 wh_code wh_pack_recognise(bool *out, const wh_gguf *g, wh_err *err);
 
+/* Its whet.pack.source; {NULL, 0} when there is none: the file is its own source. */
+wh_gguf_str wh_pack_source(const wh_gguf *g);
+
 /* The matrix `name` of a packed file, rows x cols; its panels are borrowed from g. WH_ERR_FORMAT: it is missing,
  * has another shape or size. The bytes of panels are not looked at. */
 wh_code wh_pack_find(wh_mat **out, const wh_gguf *g, const char *name, size_t rows, size_t cols, wh_err *err);
