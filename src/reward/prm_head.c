@@ -6,6 +6,7 @@
  * was fitted on can be rendered from texts.
  */
 #include "base/file.h"
+#include "model/pack.h"
 #include "reward/prm_impl.h"
 
 #include <string.h>
@@ -57,7 +58,7 @@ wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_step
 
 static bool str_is(wh_gguf_str s, const char *what) { return s.len == strlen(what) && memcmp(s.s, what, s.len) == 0; }
 
-wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_config *trunk, wh_err *err)
+wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err)
 {
     wh_gguf_str sha256, step;
     uint32_t layer;
@@ -67,14 +68,19 @@ wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_con
     if (!str_is(step, "blank_line"))
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line",
                           (int)(step.len < 32 ? step.len : 32), step.s);
-    if (layer != trunk->layers)
+    if (layer != trunk->config.layers)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads layer %u of a model with %zu: only the last can be read", layer,
-                          trunk->layers);
-    wh_map file;
-    char hex[65];
-    WH_TRY(wh_file_map(&file, trunk_path, err));
-    wh_file_sha256(hex, file.data, file.size);
-    wh_file_unmap(&file);
+                          trunk->config.layers);
+    char hex[65] = "";
+    wh_gguf_str source = wh_pack_source(trunk->gguf);
+    if (source.s) {
+        memcpy(hex, source.s, source.len < 64 ? source.len : 64);
+    } else {
+        wh_map file;
+        WH_TRY(wh_file_map(&file, trunk_path, err));
+        wh_file_sha256(hex, file.data, file.size);
+        wh_file_unmap(&file);
+    }
     if (!str_is(sha256, hex))
         return wh_err_set(err, WH_ERR_ARG, "the head was fitted on another model than %s (sha256 %.12s..., expected %.*s...)", trunk_path,
                           hex, (int)(sha256.len < 12 ? sha256.len : 12), sha256.s);

@@ -72,7 +72,7 @@ void     wh_prm_mlp_describe(wh_buf *out, const wh_gguf *g);
 
 /* Was the head in g fitted for the model in the file at trunk_path, and for what we do? WH_ERR_ARG with a
  * sentence; WH_ERR_FORMAT: a key is missing. */
-wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_config *trunk, wh_err *err);
+wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err);
 
 /* Where the steps end in a policy's own text, ids->data[n_prompt ..): at the token with the end of the blank line
  * behind them; one is appended when the last step has none. Fills the positions of at most n_steps steps; *n_found
