@@ -129,7 +129,7 @@ static wh_code open_journal(wh_eval *v, wh_err *err)
     wh_out_progress("%s", "");
     WH_TRY(code);
     if (torn) wh_out_note("%s: a torn record of %zu bytes at the end was cut off\n", v->o->journal, torn);
-    if (v->score.problems) wh_out_note("%s holds %zu of %zu problems; going on\n", v->o->journal, v->score.problems, v->data.n);
+    if (v->score.problems) wh_out_note("%s holds %zu of %zu problems\n", v->o->journal, v->score.problems, v->data.n);
     return WH_OK;
 }
 
@@ -188,10 +188,7 @@ int wh_cmd_eval(int argc, char **argv)
                 code = wh_err_set(&err, WH_ERR_CANCELLED, "interrupted after %zu of %zu problems%s", v.score.problems, v.data.n,
                                   o.journal ? "; the same command goes on from there" : "");
         }
-        if (code != WH_OK) {
-            wh_out_flush();
-            status = wh_out_error(&err);
-        }
+        if (code != WH_OK) status = wh_out_error(&err);
     }
     wh_dataset_free(&v.data);
     free(v.done);

@@ -105,12 +105,15 @@ static wh_code fetch(wh_part *p, const wh_entry *e, wh_err *err)
     /* A run that was killed just before the end left all the bytes. */
     if (p->total && p->have == p->total && wh_part_finish(p, e->sha256, err) == WH_OK) return WH_OK;
     wh_code code = WH_OK;
-    for (size_t i = 0; i < e->n_sources; i++) {
-        bool wheels = strcmp(e->sources[i], "wheels") == 0;
+    for (size_t i = 0; i < e->n_sources;) {
+        bool wheels = strcmp(e->sources[i], "wheels") == 0, resumed = p->have > 0;
         code = wheels ? wh_fetch_wheels(p, e, err) : wh_fetch_url(p, e->sources[i], err);
         if (code == WH_OK) code = wh_part_finish(p, e->sha256, err);
         if (code == WH_OK || p->local) return code;
-        if (i + 1 < e->n_sources) wh_out_note("%s; trying the next source\n", err->msg);
+        /* Wrong bytes may have been there before: this source deserves to deliver all of them. */
+        bool again = resumed && p->have == 0;
+        i += !again;
+        if (i < e->n_sources) wh_out_note("%s; %s\n", err->msg, again ? "once more from the start" : "trying the next source");
     }
     return code;
 }

@@ -107,7 +107,6 @@ static void report(const talk *t, const wh_loaded *l, const wh_tok_ids *ids, dou
         return;
     }
     if (t->line_open) wh_out_puts("\n");
-    wh_out_flush();
     wh_out_note("[%zu tokens in %.1f s, prompt of %zu; %s]\n", t->n_tokens, seconds, ids->len, wh_stop_name(t->stop));
 }
 

@@ -122,9 +122,10 @@ static void print_text(const view *v, const wh_result *r, const wh_tally *tally,
     }
     wh_out_printf("\n%zu sample%s, %llu tokens in %.1f s (%.1f tokens/s)\n", r->n_samples, r->n_samples == 1 ? "" : "s",
                   (unsigned long long)r->policy.decode_tokens, r->seconds, (double)r->policy.decode_tokens / r->seconds);
-    wh_out_printf("%.3g TFLOP by the policy (%.3g by the paper's 2ND); %llu prompt tokens computed, %llu reused\n",
-                  (double)wh_ledger_total(&r->policy) / 1e12,
-                  (double)wh_ledger_paper(&r->policy, wh_engine_cost(v->l->engine)) / 1e12,
+    char exact[24], paper[24];
+    wh_out_printf("%s by the policy (%s by the paper's 2ND); %llu prompt tokens computed, %llu reused\n",
+                  wh_out_flops(exact, (double)wh_ledger_total(&r->policy)),
+                  wh_out_flops(paper, (double)wh_ledger_paper(&r->policy, wh_engine_cost(v->l->engine))),
                   (unsigned long long)r->policy.prefill_tokens, (unsigned long long)r->policy.reused_tokens);
 }
 
@@ -202,7 +203,6 @@ static int run(const options *o, const wh_search_choice *choice, const wh_load_o
     wh_tok_ids_free(&ids);
     wh_buf_free(&text);
     wh_load_free(&l);
-    wh_out_flush();
     return code == WH_OK ? v.status : wh_out_error(&err);
 }
 

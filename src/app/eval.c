@@ -161,9 +161,10 @@ void wh_eval_print(const wh_eval *v)
         wh_out_printf("%5zu   %5.1f %%    [%4.1f, %4.1f]    %5.1f %%\n", s->n[i], 100 * (double)s->right[i] / all, 100 * low, 100 * high,
                       100 * (double)s->passed[i] / all);
     }
-    char time[24];
+    char time[24], exact[24], by_paper[24];
     wh_out_printf("\n%.1f %% of %zu samples are right\n", 100 * mean, s->samples);
-    wh_out_printf("%llu tokens in %s (%.0f tokens/s); %.3g TFLOP by the policy (%.3g by the paper's 2ND)\n",
+    wh_out_printf("%llu tokens in %s (%.0f tokens/s); %s by the policy (%s by the paper's 2ND)\n",
                   (unsigned long long)s->policy.decode_tokens, wh_out_duration(time, s->seconds),
-                  (double)s->policy.decode_tokens / s->seconds, (double)flops / 1e12, (double)paper / 1e12);
+                  (double)s->policy.decode_tokens / s->seconds, wh_out_flops(exact, (double)flops),
+                  wh_out_flops(by_paper, (double)paper));
 }

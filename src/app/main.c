@@ -27,9 +27,9 @@ static const command *find_command(const char *name)
 
 static int unknown_command(const char *name)
 {
-    const char *names[N_COMMANDS];
-    for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
-    const char *near = wh_suggest_name(name, names, N_COMMANDS);
+    const char *names[N_COMMANDS + 2] = {"--help", "--version"};
+    for (size_t i = 0; i < N_COMMANDS; i++) names[i + 2] = commands[i].name;
+    const char *near = wh_suggest_name(name, names, N_COMMANDS + 2);
     wh_err err;
     if (near) wh_err_set(&err, WH_ERR_ARG, "unknown command '%.60s'; did you mean `whet %s`?", name, near);
     else wh_err_set(&err, WH_ERR_ARG, "unknown command '%.60s'; `whet help` lists the commands", name);

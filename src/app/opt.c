@@ -200,9 +200,9 @@ wh_code wh_opt_parse(const wh_opt_spec *spec, int argc, char **argv, size_t *n_a
         else argv[(*n_args)++] = argv[i];
     }
     if (*n_args < spec->min_args || *n_args > spec->max_args) {
-        if (*n_args > spec->max_args && spec->max_args == 1)
-            return wh_err_set(err, WH_ERR_ARG, "`whet %s` takes one argument, not %zu: put quotes around a text with spaces",
-                              spec->command, *n_args);
+        if (*n_args > spec->max_args && spec->max_args == 1 && strchr(spec->synopsis, '"'))
+            return wh_err_set(err, WH_ERR_ARG, "`whet %s` takes one text, not %zu: put quotes around what has spaces", spec->command,
+                              *n_args);
         return wh_err_set(err, WH_ERR_ARG, "%s: usage is whet %s %s", *n_args < spec->min_args ? "something is missing" : "too many arguments",
                           spec->command, spec->synopsis);
     }

@@ -85,6 +85,7 @@ static void erase_progress(void)
 
 void wh_out_note(const char *fmt, ...)
 {
+    wh_out_flush(); /* so that the two streams are in order where they go to the same place */
     erase_progress();
     va_list ap;
     va_start(ap, fmt);
@@ -120,17 +121,29 @@ int wh_out_error(const wh_err *err)
     return wh_out_status(err->code);
 }
 
+/* x in three digits, with the largest of the units (a thousand apart) that keeps it at least 1. */
+static const char *with_unit(char buf[24], double x, const char *const *units, size_t n)
+{
+    size_t u = 0;
+    while (x >= 999.5 && u + 1 < n) {
+        x /= 1000;
+        u++;
+    }
+    int digits = u == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2;
+    snprintf(buf, 24, "%.*f %s", digits, x, units[u]);
+    return buf;
+}
+
 const char *wh_out_bytes(char buf[24], double bytes)
 {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
-    size_t u = 0;
-    while (bytes >= 999.5 && u < 4) {
-        bytes /= 1000;
-        u++;
-    }
-    int digits = u == 0 || bytes >= 99.95 ? 0 : bytes >= 9.995 ? 1 : 2;
-    snprintf(buf, 24, "%.*f %s", digits, bytes, units[u]);
-    return buf;
+    return with_unit(buf, bytes, units, sizeof units / sizeof units[0]);
+}
+
+const char *wh_out_flops(char buf[24], double flops)
+{
+    static const char *const units[] = {"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"};
+    return with_unit(buf, flops, units, sizeof units / sizeof units[0]);
 }
 
 const char *wh_out_duration(char buf[24], double seconds)

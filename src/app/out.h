@@ -39,6 +39,8 @@ int  wh_out_status(wh_code code);
 
 /* "491 MB", "1.12 GB": powers of 1000, as disks and networks are sold. Returns buf. */
 const char *wh_out_bytes(char buf[24], double bytes);
+/* "1.69 TFLOP" */
+const char *wh_out_flops(char buf[24], double flops);
 /* "8 s", "2:05", "1:02:05" */
 const char *wh_out_duration(char buf[24], double seconds);
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 /* Invariant: the first `good` bytes of the file are whole frames, the first of which begins with the header,
  * and the file ends there, except inside append. */
@@ -64,6 +65,14 @@ static size_t find_frame(wh_buf *scratch, const unsigned char *data, size_t n)
     return n;
 }
 
+/* Is this the beginning of a frame and no more? So a journal looks that was torn in its very first frame;
+ * anything else is somebody's file and no business of ours. */
+static bool begins_frame(const unsigned char *data, size_t n)
+{
+    if (memcmp(data, magic, n < sizeof magic ? n : sizeof magic) != 0) return false;
+    return ZSTD_getErrorCode(ZSTD_findFrameCompressedSize(data, n)) == ZSTD_error_srcSize_wrong;
+}
+
 typedef struct reader {
     const char      *path;
     json_t          *run; /* from the header; NULL before it was read */
@@ -111,9 +120,7 @@ static wh_code read_frames(reader *r, const wh_map *map, wh_buf *text, size_t *g
     while (at < map->size) {
         size_t left = map->size - at, size = read_frame(text, map->data + at, left);
         if (size == 0) {
-            /* The very first frame may be torn too, but what was begun as a journal begins like one. */
-            if (at == 0 && memcmp(map->data, magic, left < sizeof magic ? left : sizeof magic) != 0)
-                return wh_err_set(err, WH_ERR_FORMAT, "%s is no journal of Whet", r->path);
+            if (at == 0 && !begins_frame(map->data, left)) return wh_err_set(err, WH_ERR_FORMAT, "%s is no journal of Whet", r->path);
             size_t next = find_frame(text, map->data + at, left);
             if (next < left)
                 return wh_err_set(err, WH_ERR_FORMAT, "%s is damaged: bytes %zu to %zu are no frame, but whole ones follow",
