@@ -4,18 +4,16 @@
 #include "kern/isa/vec.h"
 #include "kern/kern.h"
 
-enum { TILE = 6 }; /* rows of x at once: 6 accumulators and a weight fit AVX2's 16 registers */
+/* Rows of x at once: their accumulators, a weight and a broadcast fit the registers. */
+#if defined(__AVX512F__)
+enum { TILE = 12 };
+#else
+enum { TILE = 6 };
+#endif
 
 static inline wh_v load_f32(const void *w, size_t k) { return wh_v_load((const float *)w + k * 16); }
 static inline wh_v load_f16(const void *w, size_t k) { return wh_v_load_f16((const uint16_t *)w + k * 16); }
-static inline wh_v load_bf16(const void *w, size_t k)
-{
-    float    f[16];
-    uint16_t h[16];
-    memcpy(h, (const uint16_t *)w + k * 16, sizeof h);
-    for (int i = 0; i < 16; i++) f[i] = wh_half_bf16_to_f32(h[i]);
-    return wh_v_load(f);
-}
+static inline wh_v load_bf16(const void *w, size_t k) { return wh_v_load_bf16((const uint16_t *)w + k * 16); }
 
 #define WH_TILE(load, rows)                                                                                  \
     static void tile_##load##_##rows(float *y, size_t y_stride, const void *w, const float *x, size_t stride, \
@@ -46,12 +44,25 @@ static void multiply(const wh_mm *a, size_t weight_bytes, tile_fn *const tile[TI
     }
 }
 
+#define WH_TILES_6(load) WH_TILE(load, 1) WH_TILE(load, 2) WH_TILE(load, 3) WH_TILE(load, 4) WH_TILE(load, 5) WH_TILE(load, 6)
+#define WH_NAMES_6(load) tile_##load##_1, tile_##load##_2, tile_##load##_3, tile_##load##_4, tile_##load##_5, tile_##load##_6
+#if defined(__AVX512F__)
+#define WH_TILES(load)                                                                                       \
+    WH_TILES_6(load)                                                                                         \
+    WH_TILE(load, 7) WH_TILE(load, 8) WH_TILE(load, 9) WH_TILE(load, 10) WH_TILE(load, 11) WH_TILE(load, 12)
+#define WH_NAMES(load)                                                                                       \
+    WH_NAMES_6(load), tile_##load##_7, tile_##load##_8, tile_##load##_9, tile_##load##_10, tile_##load##_11, \
+        tile_##load##_12
+#else
+#define WH_TILES(load) WH_TILES_6(load)
+#define WH_NAMES(load) WH_NAMES_6(load)
+#endif
+
 #define WH_KERNEL(name, load, weight_bytes)                                                                  \
-    WH_TILE(load, 1) WH_TILE(load, 2) WH_TILE(load, 3) WH_TILE(load, 4) WH_TILE(load, 5) WH_TILE(load, 6)    \
+    WH_TILES(load)                                                                                           \
     void WH_OP(name)(const wh_mm *a)                                                                         \
     {                                                                                                        \
-        static tile_fn *const tile[TILE] = {tile_##load##_1, tile_##load##_2, tile_##load##_3,               \
-                                            tile_##load##_4, tile_##load##_5, tile_##load##_6};              \
+        static tile_fn *const tile[TILE] = {WH_NAMES(load)};                                                 \
         multiply(a, weight_bytes, tile);                                                                     \
     }
 

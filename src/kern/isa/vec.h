@@ -38,6 +38,11 @@ static inline wh_v wh_v_max(wh_v a, wh_v b) { return _mm512_max_ps(a, b); }
 static inline wh_v wh_v_min(wh_v a, wh_v b) { return _mm512_min_ps(a, b); }
 static inline wh_v wh_v_rint(wh_v a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline wh_v wh_v_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline wh_v wh_v_load_bf16(const uint16_t *p)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
 static inline void wh_v_store_f16(uint16_t *p, wh_v a)
 {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -98,6 +103,12 @@ static inline wh_v wh_v_load_f16(const uint16_t *p)
     return (wh_v){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
                   _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
 }
+static inline __m256 wh_v_load_bf16_half(const uint16_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+static inline wh_v wh_v_load_bf16(const uint16_t *p) { return (wh_v){wh_v_load_bf16_half(p), wh_v_load_bf16_half(p + 8)}; }
 static inline void wh_v_store_f16(uint16_t *p, wh_v x)
 {
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -187,6 +198,12 @@ static inline wh_v wh_v_load_f16(const uint16_t *p)
     WH_V_FOR x.r[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
     return x;
 }
+static inline wh_v wh_v_load_bf16(const uint16_t *p)
+{
+    wh_v x;
+    WH_V_FOR x.r[i] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16));
+    return x;
+}
 static inline void wh_v_store_f16(uint16_t *p, wh_v x)
 {
     WH_V_FOR vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(x.r[i])));
@@ -264,6 +281,12 @@ static inline wh_v wh_v_load_f16(const uint16_t *p)
 {
     wh_v x;
     WH_V_FOR x.r[i] = wh_half_f16_to_f32(p[i]);
+    return x;
+}
+static inline wh_v wh_v_load_bf16(const uint16_t *p)
+{
+    wh_v x;
+    WH_V_FOR x.r[i] = wh_half_bf16_to_f32(p[i]);
     return x;
 }
 static inline void wh_v_store_f16(uint16_t *p, wh_v x) { WH_V_FOR p[i] = wh_half_f32_to_f16(x.r[i]); }
