@@ -49,8 +49,9 @@ wh_code wh_cache_create(wh_cache **out, wh_kv *kv, size_t context, wh_err *err)
     *c = (wh_cache){.kv = kv, .n_nodes = kv->n_open + kv->n_closed, .roots = NONE, .free = NONE, .context = context};
     c->nodes = wh_mem_zalloc(c->n_nodes, sizeof *c->nodes);
     if (!c->nodes || !pool_init(&c->open, kv->n_open) || !pool_init(&c->closed, kv->n_closed)) {
+        wh_err_set(err, WH_ERR_NOMEM, "no memory for a cache of %zu blocks", c->n_nodes);
         wh_cache_free(c);
-        return wh_err_set(err, WH_ERR_NOMEM, "no memory for a cache of %zu blocks", c->n_nodes);
+        return WH_ERR_NOMEM;
     }
     for (size_t i = c->n_nodes; i-- > 0;) {
         c->nodes[i].next = c->free;
