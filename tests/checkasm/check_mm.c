@@ -172,7 +172,7 @@ static bool compare(const wh_mm_entry *e, test *t)
     memset(t->scratch.p, 0xff, WH_MM_SCRATCH);
     const char *broken = checked_call(e->fn, &t->a);
     if (broken) {
-        printf("%s does not restore %s\n", e->name, broken);
+        printf("%s %s (m %zu, %zu panels, k %zu)\n", e->name, broken, t->a.m, t->a.panels, t->a.k);
         ok = false;
     }
     for (size_t i = 0; i < t->y.bytes / 4 && ok; i++)

@@ -6,6 +6,8 @@
  */
 #include "checkasm.h"
 
+#include <setjmp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +81,7 @@ static uint32_t state_in_use(void)
     return lo;
 }
 
-const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+static const char *call(wh_mm_fn *fn, const wh_mm *a)
 {
     enum { TILES = 3 << 17, AVX = 1 << 2 };
     uint32_t before, after;
@@ -89,10 +91,10 @@ const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
     int changed = checkasm_call_x86(fn, a, 0x123456789abcdef1);
     uint32_t in_use = modern ? state_in_use() : 0;
     after = __builtin_ia32_stmxcsr();
-    if (changed) return "a callee-saved register";
-    if ((before ^ after) & ~0x3fu) return "the control bits of MXCSR";
-    if (in_use & TILES) return "the tiles (no tilerelease)";
-    if (in_use & AVX) return "the upper halves (no vzeroupper)";
+    if (changed) return "does not restore a callee-saved register";
+    if ((before ^ after) & ~0x3fu) return "does not restore the control bits of MXCSR";
+    if (in_use & TILES) return "does not release the tiles";
+    if (in_use & AVX) return "leaves the upper halves in use (no vzeroupper)";
     return NULL;
 }
 #elif defined(__aarch64__)
@@ -119,17 +121,42 @@ __asm__(".text\n"
         "  ldp x29, x30, [sp], #176\n"
         "  ret\n");
 
-const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+static const char *call(wh_mm_fn *fn, const wh_mm *a)
 {
-    return checkasm_call_arm(fn, a, 0x123456789abcdef1) ? "a callee-saved register" : NULL;
+    return checkasm_call_arm(fn, a, 0x123456789abcdef1) ? "does not restore a callee-saved register" : NULL;
 }
 #else
-const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+static const char *call(wh_mm_fn *fn, const wh_mm *a)
 {
     fn(a);
     return NULL;
 }
 #endif
+
+static sigjmp_buf            outside;
+static volatile sig_atomic_t calling;
+
+static void on_fault(int sig)
+{
+    if (calling) siglongjmp(outside, 1);
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+const char *checked_call(wh_mm_fn *fn, const wh_mm *a)
+{
+    if (sigsetjmp(outside, 1)) {
+        calling = 0;
+#if defined(__x86_64__)
+        if (wh_cpu_detect() & WH_ISA_amx) __asm__ volatile("tilerelease");
+#endif
+        return "touches memory outside its operands";
+    }
+    calling = 1;
+    const char *wrong = call(fn, a);
+    calling = 0;
+    return wrong;
+}
 
 int main(int argc, char **argv)
 {
@@ -137,6 +164,8 @@ int main(int argc, char **argv)
     const char *word = argc > 1 + bench ? argv[1 + bench] : "";
     int         passed = 0, failed = 0, skipped = 0;
     wh_isa      have = wh_cpu_detect();
+    signal(SIGSEGV, on_fault);
+    signal(SIGBUS, on_fault);
     for (size_t i = 0; i < wh_mm_count; i++) {
         const wh_mm_entry *e = &wh_mm_table[i];
         if (!strstr(e->name, word)) continue;

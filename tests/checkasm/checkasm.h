@@ -20,7 +20,7 @@ uint32_t random_u32(void);
 int      random_in(int lo, int hi); /* both included */
 float    random_float(float lo, float hi);
 
-/* Call fn(a) with known values in all callee-saved registers. NULL, or what the kernel did not restore. */
+/* Call fn(a) with known values in all callee-saved registers. NULL, or what the kernel did wrong. */
 const char *checked_call(wh_mm_fn *fn, const wh_mm *a);
 
 /* Check a kernel against its twin; prints what differs and returns false then. */
