@@ -51,6 +51,7 @@ ifeq ($(WERROR),1)
   WARN += -Werror
 endif
 OPT := -O2 -g
+ISA_OPT := -O3 # for kern/isa/
 ifeq ($(VARIANT),asan)
   OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
@@ -60,6 +61,10 @@ endif
 ifeq ($(VARIANT),fuzz)
   CC  := clang
   OPT := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+endif
+
+ifneq ($(filter asan ubsan fuzz,$(VARIANT)),)
+  ISA_OPT :=
 endif
 
 CPPFLAGS := -Isrc -D_GNU_SOURCE -DWH_VERSION='"$(VERSION)"' $(CFLAGS_DEPS)
@@ -120,7 +125,7 @@ $(B)/%.o: %.S
 define ISA_RULE
 $(B)/src/kern/isa/%.$(1).o: src/kern/isa/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) -O3 $$(ISA_FLAGS_$(1)) -DWH_ISA=$(1) $$(DEPFLAGS) -c -o $$@ $$<
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_OPT) $$(ISA_FLAGS_$(1)) -DWH_ISA=$(1) $$(DEPFLAGS) -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call ISA_RULE,$(i))))
 
