@@ -59,12 +59,13 @@
 #define DS      r12
 #define DS3     rbx
 
-/* Scratch: acc of up to 128 rows, then weight tiles, results, and the tile configuration. */
-#define LO      8192
-#define HI      12288
-#define RESULT  16384 /* K: 16 rows of lo, 16 of hi; legacy: 16 rows of 8 groups, twice */
-#define CONFIG  32768
-#define SCALES  33792 /* legacy: d and m of each group, f32 */
+/* Scratch: acc of up to 128 rows and two panels, weight tiles, results, and the tile configuration. */
+#define PANEL_1 8192  /* from what belongs to the first panel of a pair to what belongs to the second: acc, LO, HI */
+#define LO      16384
+#define HI      20480
+#define RESULT  32768 /* K: 16 rows of lo, 16 of hi, for each panel; legacy: 16 rows of 8 groups, twice */
+#define CONFIG  49152
+#define SCALES  50176 /* legacy: d and m of each group, f32 */
 
 #define PANELS  rsp
 #define COLUMN  rsp + 8
@@ -75,12 +76,14 @@
 #define BUF_END rsp + 48
 #define BUF_END_4 rsp + 56 /* BUF below this: at least four rows are left */
 #define LAST    rsp + 64 /* 1: the pending step is the last of its panel */
-#define UNPACK_END rsp + 72
-#define ODD     rsp + 80 /* K: 1: the step has result tiles 2 and 3 */
+#define ODD     rsp + 80 /* K, one panel: 1: the step has result tiles 2 and 3 */
+#define W_1     rsp + 88 /* K: body of the second panel, */
+#define HEAD_0  rsp + 96 /* ends of the scales of the two panels */
+#define HEAD_1  rsp + 104
 #define GROUPS  rsp + 80 /* legacy: of the block, */
 #define PENDING_GROUPS rsp + 88 /* of the pending step's block, */
 #define INTO    rsp + 96 /* and the half of RESULT that this step goes to */
-#define FRAME   104
+#define FRAME   120
 
 /* Registers and frame; acc = 0. rax = rows of a tile. */
 .macro PROLOGUE strides
@@ -107,12 +110,11 @@
     mov     ACC, SCRATCH
     vpxord  xmm0, xmm0, xmm0
 1:  vmovdqa64 [ACC], zmm0
+    vmovdqa64 [ACC + PANEL_1], zmm0
     add     ACC, 64
     dec     rax
     jnz     1b
     mov     [LAST], rax
-    lea     rax, [SCRATCH + 4096]
-    mov     [UNPACK_END], rax
     mov     eax, 16
     cmp     rax, [A + MM_M]
     cmova   rax, [A + MM_M]
@@ -145,8 +147,8 @@
     mov     LINE, 64
 .endm
 
-/* If the step that was just finished is the last of its panel: acc to y, and acc = 0. */
-.macro STORE_Y
+/* If the step that was just finished is the last of its panel, or two: acc to y, and acc = 0. */
+.macro STORE_Y panels=1
     cmp     qword ptr [LAST], 0
     je      8f
     mov     qword ptr [LAST], 0
@@ -158,12 +160,18 @@
 7:  vmovaps zmm1, [ACC]
     vmovdqa64 [ACC], zmm0
     vmovups [D], zmm1
-    prefetchw [D + 64] /* the next panel writes there */
+    .if \panels == 2
+    vmovaps zmm1, [ACC + PANEL_1]
+    vmovdqa64 [ACC + PANEL_1], zmm0
+    vmovups [D + 64], zmm1
+    prefetchw [D + 192]
+    .endif
+    prefetchw [D + 64*\panels] /* the next panel writes there */
     add     ACC, 64
     lea     D, [D + 4*S]
     dec     rax
     jnz     7b
-    add     qword ptr [COLUMN], 64
+    add     qword ptr [COLUMN], 64*\panels
 8:
 .endm
 
@@ -239,7 +247,7 @@
     .endif
 .endm
 
-/* Finish up to four rows: four at once if so many are left, else one after the other. */
+/* Finish up to four rows: four (two panels: two) at once if so many are left, else one after the other. */
 .macro FINISH_UP_TO_4 finish, args:vararg
     cmp     BUF, [BUF_END_4]
     jae     5f
@@ -355,6 +363,16 @@
 .endm
 
 /* One step with result tiles \lo and \hi; the pending step has \was_lo and \was_hi. */
+.macro PRODUCTS_K t, panel, lo, hi, shift
+    tileloadd tmm6, [SCRATCH + LINE*1 + PANEL_1*\panel + LO + 1024*\t]
+    tdpbsud tmm\lo, tmm4, tmm6
+    tileloadd tmm7, [SCRATCH + LINE*1 + PANEL_1*\panel + HI + 1024*\t]
+    .if \shift == 3
+    tdpbsud tmm\hi, tmm4, tmm7
+    .else
+    tdpbssd tmm\hi, tmm4, tmm7
+    .endif
+.endm
 .macro STEP_K lo, hi, was_lo, was_hi, shift, mins
     X_OF_STEP
     STORE_RESULTS_K \was_lo, \was_hi
@@ -362,20 +380,120 @@
     tilezero tmm\hi
     .irp t, 0, 1, 2, 3
     tileloadd tmm4, [rax + XS*1 + 64*\t]
-    tileloadd tmm6, [SCRATCH + LINE*1 + LO + 1024*\t]
-    tileloadd tmm7, [SCRATCH + LINE*1 + HI + 1024*\t]
-    tdpbsud tmm\lo, tmm4, tmm6
-    .if \shift == 3
-    tdpbsud tmm\hi, tmm4, tmm7
-    .else
-    tdpbssd tmm\hi, tmm4, tmm7
-    .endif
+    PRODUCTS_K \t, 0, \lo, \hi, \shift
     FINISH_UP_TO_4 FINISH_K, \shift, \mins
     .endr
 .endm
 
-/* groups: of a block, 8 or 16; shift: log2 of the base; mins: pairs of minima */
-.macro KERNEL_K layout, bits, groups, shift, mins
+/* Two panels: a tile of x serves both, and so do the broadcasts of the rows' sums. S in zmm0-1 and zmm2-3, M in
+ * zmm4-5 and zmm6-7; the constants of the second panel are D zmm\d1, Dmin zmm23, minima zmm14-17. */
+.macro FINISH_PAIR_ROW a, b, m, n, x, s, d, row, shift, mins, d1
+    vpslld  zmm\a, [BUF + 1024 + \row], \shift
+    vpslld  zmm\b, [BUF + 3072 + \row], \shift
+    vpaddd  zmm\a, zmm\a, [BUF + \row]
+    vpaddd  zmm\b, zmm\b, [BUF + 2048 + \row]
+    vcvtdq2ps zmm\a, zmm\a
+    vcvtdq2ps zmm\b, zmm\b
+    vmulps  zmm\a, zmm\a, zmm18
+    vmulps  zmm\b, zmm\b, zmm\d1
+    .if \mins
+    vpxord  xmm\m, xmm\m, xmm\m
+    vpxord  xmm\n, xmm\n, xmm\n
+    vpbroadcastd zmm\x, [\s]
+    vpdpwssd zmm\m, zmm\x, zmm10
+    vpdpwssd zmm\n, zmm\x, zmm14
+    vpbroadcastd zmm\x, [\s + 4]
+    vpdpwssd zmm\m, zmm\x, zmm11
+    vpdpwssd zmm\n, zmm\x, zmm15
+    vpbroadcastd zmm\x, [\s + 8]
+    vpdpwssd zmm\m, zmm\x, zmm12
+    vpdpwssd zmm\n, zmm\x, zmm16
+    vpbroadcastd zmm\x, [\s + 12]
+    vpdpwssd zmm\m, zmm\x, zmm13
+    vpdpwssd zmm\n, zmm\x, zmm17
+    vcvtdq2ps zmm\m, zmm\m
+    vcvtdq2ps zmm\n, zmm\n
+    vfnmadd231ps zmm\a, zmm\m, zmm19
+    vfnmadd231ps zmm\b, zmm\n, zmm23
+    .endif
+    vbroadcastss zmm\x, [\d]
+    vfmadd213ps zmm\a, zmm\x, [ACC + \row]
+    vfmadd213ps zmm\b, zmm\x, [ACC + \row + PANEL_1]
+    vmovaps [ACC + \row], zmm\a
+    vmovaps [ACC + \row + PANEL_1], zmm\b
+.endm
+.macro FINISH_PAIR rows, shift, mins, d1
+    FINISH_PAIR_ROW 0, 2, 4, 6, 8, S, D, 0, \shift, \mins, \d1
+    .if \rows == 4
+    FINISH_PAIR_ROW 1, 3, 5, 7, 9, S + SS, D + DS, 64, \shift, \mins, \d1
+    FINISH_PAIR_ROW 0, 2, 4, 6, 8, S + 2*SS, D + 2*DS, 128, \shift, \mins, \d1
+    FINISH_PAIR_ROW 1, 3, 5, 7, 9, S + SS3, D + DS3, 192, \shift, \mins, \d1
+    .endif
+.endm
+.macro STORE_RESULTS_PAIR
+    tilestored [SCRATCH + LINE*1 + RESULT], tmm0
+    tilestored [SCRATCH + LINE*1 + RESULT + 1024], tmm1
+    tilestored [SCRATCH + LINE*1 + RESULT + 2048], tmm2
+    tilestored [SCRATCH + LINE*1 + RESULT + 3072], tmm3
+.endm
+.macro STEP_PAIR shift, mins, d1
+    X_OF_STEP
+    STORE_RESULTS_PAIR
+    .irp c, 0, 1, 2, 3
+    tilezero tmm\c
+    .endr
+    .irp t, 0, 1, 2, 3
+    tileloadd tmm4, [rax + XS*1 + 64*\t]
+    PRODUCTS_K \t, 0, 0, 1, \shift
+    PRODUCTS_K \t, 1, 2, 3, \shift
+    FINISH_UP_TO_4 FINISH_PAIR, \shift, \mins, \d1
+    .endr
+.endm
+
+/* A block of one panel from W to the weight tiles at rax; HEAD = the end of its scales. */
+.macro UNPACK_BLOCK bits, groups, shift, mins
+    lea     HEAD, [W + 64]
+    add     W, 64 + 16*\groups + 32*\mins
+    mov     LINE, 8
+1:  UNPACK  \bits
+    .if \shift == 3
+    DIGITS_8
+    .else
+    DIGITS_256_HALF 0, 0, 1, 2, 3
+    DIGITS_256_HALF 16, 4, 5, 6, 7
+    add     HEAD, 32
+    .endif
+    add     rax, 512
+    dec     LINE
+    jnz     1b
+    mov     LINE, 64
+.endm
+
+.macro FIRST_STEP
+    xor     eax, eax
+    mov     [ROW], rax
+    mov     [FIRST], rax
+.endm
+
+/* K0 += 256; flags: below k */
+.macro NEXT_BLOCK
+    mov     rax, [K0]
+    add     rax, 256
+    mov     [K0], rax
+    cmp     rax, [A + MM_K]
+.endm
+
+.macro SET_PENDING_K groups
+    .if \groups == 16
+    SET_PENDING MM_SUM, 3, 6
+    .else
+    SET_PENDING MM_SUM, 4, 6
+    .endif
+.endm
+
+/* groups: of a block, 8 or 16; shift: log2 of the base; mins: pairs of minima; d1: register for D of the second
+ * panel of a pair, 0: panels are taken one by one */
+.macro KERNEL_K layout, bits, groups, shift, mins, d1
 FUNCTION wh_mm_\layout\()_amx
     PROLOGUE MM_SUM_STRIDE
     CONFIGURE 64, 16
@@ -390,28 +508,78 @@ FUNCTION wh_mm_\layout\()_amx
     mov     rax, [A + MM_OFF]
     vpbroadcastw zmm27, eax
     .endif
+
+    .if \d1
+.L\layout\()_pair:
+    cmp     qword ptr [PANELS], 2
+    jb      .L\layout\()_pairs_done
+    mov     rax, [A + MM_K]
+    shr     rax, 8
+    imul    rax, rax, 64 + 16*\groups + 32*\mins + 512*\bits
+    add     rax, W
+    mov     [W_1], rax
+    mov     qword ptr [K0], 0
+.L\layout\()_pair_block:
+    mov     rax, SCRATCH
+    UNPACK_BLOCK \bits, \groups, \shift, \mins
+    mov     [HEAD_0], HEAD
+    xchg    W, [W_1]
+    lea     rax, [SCRATCH + PANEL_1]
+    UNPACK_BLOCK \bits, \groups, \shift, \mins
+    mov     [HEAD_1], HEAD
+    xchg    W, [W_1]
+    FIRST_STEP
+.L\layout\()_pair_step:
+    STEP_PAIR \shift, \mins, \d1
+    STORE_Y 2
+    cmp     qword ptr [ROW], 0
+    jne     1f
+    mov     HEAD, [HEAD_0]
+    vcvtph2ps zmm18, [HEAD - 64 - 16*\groups]
+    .if \mins
+    vcvtph2ps zmm19, [HEAD - 32 - 16*\groups]
+    vpmovzxbw zmm10, [HEAD]
+    vpmovzxbw zmm11, [HEAD + 32]
+    vpmovzxbw zmm12, [HEAD + 64]
+    vpmovzxbw zmm13, [HEAD + 96]
+    .endif
+    mov     HEAD, [HEAD_1]
+    vcvtph2ps zmm\d1, [HEAD - 64 - 16*\groups]
+    .if \mins
+    vcvtph2ps zmm23, [HEAD - 32 - 16*\groups]
+    vpmovzxbw zmm14, [HEAD]
+    vpmovzxbw zmm15, [HEAD + 32]
+    vpmovzxbw zmm16, [HEAD + 64]
+    vpmovzxbw zmm17, [HEAD + 96]
+    .endif
+1:  SET_PENDING_K \groups
+    NEXT_STEP .L\layout\()_pair_steps_done
+    jmp     .L\layout\()_pair_step
+.L\layout\()_pair_steps_done:
+    NEXT_BLOCK
+    jb      .L\layout\()_pair_block
+    mov     qword ptr [LAST], 1
+    mov     W, [W_1]
+    sub     qword ptr [PANELS], 2
+    jmp     .L\layout\()_pair
+.L\layout\()_pairs_done:
+    cmp     qword ptr [LAST], 0
+    je      3f
+    STORE_RESULTS_PAIR
+2:  FINISH_UP_TO_4 FINISH_PAIR, \shift, \mins, \d1
+    cmp     BUF, [BUF_END]
+    jb      2b
+    STORE_Y 2
+3:  cmp     qword ptr [PANELS], 0
+    je      .L\layout\()_end
+    .endif
+
 .L\layout\()_panel:
     mov     qword ptr [K0], 0
-
 .L\layout\()_block:
-    lea     HEAD, [W + 64]
-    add     W, 64 + 16*\groups + 32*\mins
     mov     rax, SCRATCH
-1:  UNPACK  \bits
-    .if \shift == 3
-    DIGITS_8
-    .else
-    DIGITS_256_HALF 0, 0, 1, 2, 3
-    DIGITS_256_HALF 16, 4, 5, 6, 7
-    add     HEAD, 32
-    .endif
-    add     rax, 512
-    cmp     rax, [UNPACK_END]
-    jb      1b
-    xor     eax, eax
-    mov     [ROW], rax
-    mov     [FIRST], rax
-
+    UNPACK_BLOCK \bits, \groups, \shift, \mins
+    FIRST_STEP
 .L\layout\()_step:
     xor     qword ptr [ODD], 1
     jz      .L\layout\()_even
@@ -432,20 +600,11 @@ FUNCTION wh_mm_\layout\()_amx
     .endif
     .endr
     .endif
-1:
-    .if \groups == 16
-    SET_PENDING MM_SUM, 3, 6
-    .else
-    SET_PENDING MM_SUM, 4, 6
-    .endif
+1:  SET_PENDING_K \groups
     NEXT_STEP .L\layout\()_steps_done
     jmp     .L\layout\()_step
-
 .L\layout\()_steps_done:
-    mov     rax, [K0]
-    add     rax, 256
-    mov     [K0], rax
-    cmp     rax, [A + MM_K]
+    NEXT_BLOCK
     jb      .L\layout\()_block
     mov     qword ptr [LAST], 1
     dec     qword ptr [PANELS]
@@ -459,14 +618,15 @@ FUNCTION wh_mm_\layout\()_amx
     cmp     BUF, [BUF_END]
     jb      2b
     STORE_Y
+.L\layout\()_end:
     EPILOGUE
 ENDFUNCTION wh_mm_\layout\()_amx
 .endm
 
-    KERNEL_K k4m, 4, 8,  3, 4
-    KERNEL_K k5m, 5, 8,  3, 4
-    KERNEL_K h4m, 4, 16, 8, 8
-    KERNEL_K h6,  6, 16, 8, 0
+    KERNEL_K k4m, 4, 8,  3, 4, 22
+    KERNEL_K k5m, 5, 8,  3, 4, 22
+    KERNEL_K h4m, 4, 16, 8, 8, 0
+    KERNEL_K h6,  6, 16, 8, 0, 19
 
 /* ---- legacy layouts -------------------------------------------------------------------------------------- */
 
