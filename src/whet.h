@@ -39,6 +39,67 @@ const char *wh_code_name(wh_code code);
 /* The version of the library, "major.minor.patch". */
 const char *wh_version(void);
 
+/* ---- solving -------------------------------------------------------------------------------------- */
+
+/* A model that is loaded and ready. Uses of one session must not overlap in time; several sessions may. */
+typedef struct wh_session wh_session;
+
+typedef struct wh_session_opts {
+    const char *cpu_mask; /* "avx2": no instruction set beyond it; NULL: what this machine has */
+    int         threads;  /* 0: one per physical core */
+    size_t      memory;   /* bytes for KV cache and scratch; 0: what fits */
+    size_t      context;  /* tokens of a problem with its solution, at most; 0: 4096, or the model's limit */
+    size_t      batch;    /* samples that are computed together, at most; 0: 64 */
+} wh_session_opts; /* {0} is a good choice */
+
+/* model: path of a GGUF file (or a packed one). opts may be NULL. */
+wh_code wh_session_open(wh_session **out, const char *model, const wh_session_opts *opts, wh_err *err);
+void    wh_session_close(wh_session *s);
+
+/* A parameter of a strategy by name, as on the command line without the dashes: {"n", "16"}. */
+typedef struct wh_setting {
+    const char *name, *value;
+} wh_setting;
+
+typedef struct wh_solve_opts {
+    const char       *strategy; /* NULL: "best_of_n" */
+    const wh_setting *settings;
+    size_t            n_settings;
+    uint64_t          seed;
+    /* Both optional. A piece of the first sample's text as it is written; whole UTF-8 characters. */
+    void (*on_text)(void *user, const char *text, size_t n);
+    void *user;
+    /* Asked between steps: true ends the search with what it has, and the result is WH_ERR_CANCELLED. */
+    bool (*cancelled)(void *user);
+} wh_solve_opts; /* {0}: 16 samples and a majority vote */
+
+typedef struct wh_solution_sample {
+    char  *text;
+    char  *answer; /* as extracted; "" when there is none */
+    size_t tokens;
+} wh_solution_sample;
+
+typedef struct wh_solution_vote {
+    char  *answer;
+    size_t count;
+} wh_solution_vote;
+
+typedef struct wh_solution {
+    const char         *answer; /* of the first vote; NULL when no sample came to one */
+    wh_solution_sample *samples; /* in order of index */
+    size_t              n_samples;
+    wh_solution_vote   *votes; /* most votes first */
+    size_t              n_votes;
+    uint64_t            flops, tokens; /* spent; generated */
+    double              seconds;
+} wh_solution;
+
+/* Solve one problem. opts may be NULL. The same model, problem, options and seed give the same solution on
+ * every machine. *out is to be freed with wh_solution_free whatever the result; on WH_ERR_CANCELLED it holds
+ * what was finished. */
+wh_code wh_session_solve(wh_session *s, wh_solution *out, const char *problem, const wh_solve_opts *opts, wh_err *err);
+void    wh_solution_free(wh_solution *s);
+
 #ifdef __cplusplus
 }
 #endif
