@@ -133,10 +133,10 @@ static void check_same(const wh_model *a, const wh_model *b)
         assert_int_equal(wh_mat_bytes(x), wh_mat_bytes(y));
         assert_memory_equal(wh_mat_panels(x), wh_mat_panels(y), wh_mat_bytes(x));
     }
-    float *one = logits(a), *two = logits(b);
-    assert_memory_equal(one, two, ROWS * a->config.vocab * sizeof *one);
-    free(one);
-    free(two);
+    float *first = logits(a), *second = logits(b);
+    assert_memory_equal(first, second, ROWS * a->config.vocab * sizeof *first);
+    free(first);
+    free(second);
 }
 
 static void gives_the_same_logits(void **state)
