@@ -17,7 +17,7 @@
 #include "search/driver.h"
 
 typedef struct wh_lane {
-    uint32_t pending;
+    uint32_t pending, asked; /* asked: samples of this round, finished or not */
     bool     done;
 } wh_lane;
 

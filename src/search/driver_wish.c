@@ -44,6 +44,8 @@ static wh_code expand(wh_search *s, const wh_expand *wish, wh_err *err)
     wh_ticket *tickets = wh_tree_alloc(t, wish->n, sizeof *tickets);
     if (!e || !tickets) return wh_err_set(err, WH_ERR_NOMEM, "no memory to expand a node by %u samples", wish->n);
     *e = *wish;
+    wh_lane *l = &s->lanes[e->lane];
+    l->asked = (l->pending ? l->asked : 0) + e->n;
     uint32_t expansion = ++s->n_expansions;
     for (uint32_t i = 0; i < e->n; i++) {
         uint32_t index = t->nodes[e->node].n_children++;
@@ -138,14 +140,17 @@ static uint32_t count_ahead(const wh_tree *t, uint32_t node)
     return n;
 }
 
-/* A node that waits for its round to end and will probably go on. */
+/* A node that waits for its round to end and will probably go on: it is among the best, and so much of the round
+ * is finished that this means something. */
 static bool promising(const wh_search *s, uint32_t node)
 {
     const wh_tree *t = &s->tree;
     const wh_node *n = &t->nodes[node];
     if (n->state != WH_NODE_READY || n->fate != WH_FATE_IN_PLAY || n->end != WH_END_NONE || n->n_children ||
-        !s->lanes[n->lane].pending || !n->ticket->spec->branch)
+        !n->ticket->spec->branch)
         return false;
+    const wh_lane *l = &s->lanes[n->lane];
+    if (!l->pending || l->pending > l->asked / 2) return false;
     uint32_t better = 0;
     for (uint32_t i = 1; i < t->n_nodes; i++) {
         const wh_node *o = &t->nodes[i];
