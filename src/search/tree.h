@@ -68,7 +68,7 @@ typedef struct wh_node {
     const int32_t *tokens; /* of this node alone */
     const char    *text;   /* "" before anything is written; zero-terminated */
     uint32_t       n_tokens, text_len;
-    double         logprob; /* natural, of its tokens at temperature 1 */
+    double         logprob; /* natural, of its tokens, as the engine gives it */
 
     const double *scores; /* probability that each step of this node is right; NULL: not scored */
     uint32_t      n_scores;
