@@ -118,11 +118,6 @@ def machine():
     return "%s, %d cores, %.0f GB" % (name, os.cpu_count(), memory)
 
 
-def has_amx():
-    with open("/proc/cpuinfo") as f:
-        return "amx_int8" in f.read()
-
-
 def file_line(path):
     """One line that tells which file it was."""
     digest = hashlib.sha256()
@@ -139,16 +134,6 @@ def whet_version(whet):
         return version + " " + run(["git", "-C", os.path.dirname(RESULTS), "describe", "--always", "--dirty"]).output.strip()
     except (OSError, RuntimeError) as e:
         fail(str(e))
-
-
-def llama_version(directory, model, threads):
-    """Version and the CPU features that this llama.cpp build uses here, from the tool that prints them."""
-    r = run([os.path.join(directory, "llama-completion"), "-m", model, "-t", str(threads), "-p", "x", "-n", "1", "-no-cnv"])
-    text = r.output + r.errors
-    features = next((line.partition("system_info:")[2].strip() for line in text.splitlines() if "system_info:" in line), "")
-    v = run([os.path.join(directory, "llama-bench"), "--version"])
-    version = next((line for line in (v.output + v.errors).splitlines() if line.startswith("version")), "version unknown")
-    return version, features
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------
@@ -178,6 +163,15 @@ NOISE_NOTE = "\\* more than %d %% of the machine was busy with something else du
 def result_path(name, ending):
     os.makedirs(RESULTS, exist_ok=True)
     return os.path.join(RESULTS, "%s.%s" % (name, ending))
+
+
+def write(name, text, rows):
+    """bench/results/NAME.md and .csv; the text also on standard output."""
+    with open(result_path(name, "md"), "w") as f:
+        f.write(text)
+    write_csv(result_path(name, "csv"), rows)
+    print(text)
+    say("bench/results/%s.{md,csv}" % name)
 
 
 def write_csv(path, rows):

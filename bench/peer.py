@@ -6,11 +6,11 @@ ratio compares neighbours in time. Tests: prefill of one prompt, and decoding of
 Medians, minima and maxima over the rounds, and Whet's ratio to the best peer of the same run.
 
 What is timed, for each contender:
-  whet       `whet bench --prompts 1`: greedy sampling included; the second prefill counts
-  llama.cpp  `llama-batched-bench -pps -kvu -fa on`: S_TG, logits but no sampling; prefill is S_PP, the second of two
-  OpenVINO   continuous batching of N equal requests with prefix caching (openvino_worker.py), greedy; the second
-             prefill counts
-Loading is never part of it. Each measurement of whet and llama.cpp is a process of its own.
+  whet       `whet bench --prompts 1`: greedy sampling included
+  llama.cpp  `llama-batched-bench -pps -kvu -fa on`: S_PP and S_TG; logits are computed, nothing is sampled
+  OpenVINO   continuous batching of N equal requests with prefix caching, greedy (openvino_worker.py)
+Prefill is the second of two runs for everyone. Loading is never part of it. Each measurement of Whet and llama.cpp
+is a process of its own; OpenVINO, which takes long to load, stays and sleeps between its turns.
 """
 import argparse
 import json
@@ -19,72 +19,13 @@ import subprocess
 import sys
 import time
 
+import contenders
 import measure
 from measure import fail, say
 
 
-class Whet:
-    def __init__(self, spec, args):
-        spec, _, self.mask = spec.partition("@")
-        self.name, _, model = spec.partition("=")
-        self.whet, self.model, self.threads, self.isa = args.whet_binary, model or args.model, args.threads, None
-        self.about = measure.whet_version(self.whet)
-
-    def ask(self, prompt, generate, batch):
-        command = [self.whet, "bench", "--policy", self.model, "--threads", str(self.threads), "--prompt", str(prompt), "--generate",
-                   str(generate), "--batch", str(batch), "--prompts", "1", "--json"]
-        if self.mask:
-            command += ["--cpu-mask", self.mask]
-        r = measure.run(command)
-        result = json.loads(r.output)
-        self.isa = result["isa"]
-        self.about = "%s, %s kernels" % (self.about.partition(",")[0], self.isa)
-        machine = {"bandwidth_gbps": result["bandwidth_gbps"], "peak_gflops": result["peak_gflops"]}
-        return result, dict(machine, load=r.load, other=r.other)
-
-    def prefill(self, tokens):
-        result, row = self.ask(tokens, 1, 1)
-        return dict(row, tps=result["prefill"]["tps"], gflops=result["prefill"]["gflops"])
-
-    def decode(self, prompt, generate, batch):
-        result, row = self.ask(prompt, generate, batch)
-        point = result["decode"][0]
-        return dict(row, tps=point["tps"], gbps=point["gbps"], gflops=point["gflops"])
-
-    def close(self):
-        pass
-
-
-class Llama:
-    def __init__(self, spec, args):
-        self.name, _, place = spec.partition("=")
-        self.directory, _, model = place.partition(":")
-        self.model, self.threads = model or args.model, args.threads
-        version, self.features = measure.llama_version(self.directory, self.model, self.threads)
-        amx = next((f.strip() for f in self.features.split("|") if "AMX_INT8" in f), "no AMX")
-        self.about = "llama.cpp %s, %s" % (version, amx)
-
-    def ask(self, prompt, generate, batch, repeat):
-        r = measure.run([os.path.join(self.directory, "llama-batched-bench"), "-m", self.model, "-t", str(self.threads), "-fa", "on",
-                         "-kvu", "-pps", "-c", str(prompt + generate * batch + 256), "-npp", ",".join([str(prompt)] * repeat), "-ntg",
-                         str(generate), "-npl", str(batch), "--output-format", "jsonl"])
-        lines = [json.loads(line) for line in r.output.splitlines() if line.startswith("{")]
-        return lines[-1], {"load": r.load, "other": r.other}
-
-    def prefill(self, tokens):
-        line, row = self.ask(tokens, 1, 1, 2)
-        return dict(row, tps=line["speed_pp"])
-
-    def decode(self, prompt, generate, batch):
-        line, row = self.ask(prompt, generate, batch, 1)
-        return dict(row, tps=line["speed_tg"])
-
-    def close(self):
-        pass
-
-
 class OpenVino:
-    name = "openvino"
+    name, kind = "openvino", "peer"
 
     def __init__(self, args):
         self.model = args.openvino
@@ -101,18 +42,15 @@ class OpenVino:
             fail("the OpenVINO process ended; `%s bench/openvino_worker.py MODEL 2 4` says why" % self.child.args[0])
         return json.loads(line)
 
-    def ask(self, key, **request):
+    def ask(self, prompt, generate, batch):
         watch = measure.Watch(measure.process_busy(self.child.pid))
-        self.child.stdin.write(json.dumps(request) + "\n")
+        self.child.stdin.write(json.dumps({"prompt": prompt, "generate": generate, "batch": batch}) + "\n")
         self.child.stdin.flush()
         result = self.reply()
-        return {"tps": result[key], "load": watch.load, "other": watch.other(measure.process_busy(self.child.pid))}
+        return dict(result, load=watch.load, other=watch.other(measure.process_busy(self.child.pid)))
 
-    def prefill(self, tokens):
-        return self.ask("prefill", prompt=tokens, generate=1, batch=1)
-
-    def decode(self, prompt, generate, batch):
-        return self.ask("decode", prompt=prompt, generate=generate, batch=batch)
+    def ask_prefill(self, tokens):
+        return self.ask(tokens, 1, 1)
 
     def close(self):
         self.child.stdin.close()
@@ -121,17 +59,18 @@ class OpenVino:
 
 # ---- the run ----------------------------------------------------------------------------------------------------
 
-def one_round(number, contenders, tests, args, rows):
+def one_round(number, runners, tests, args, rows):
     for test, batch in tests:
-        for c in contenders:
-            row = {"round": number, "contender": c.name, "kind": "whet" if isinstance(c, Whet) else "peer", "test": test, "batch": batch}
+        for c in runners:
             try:
-                row.update(c.prefill(args.prefill) if batch == 0 else c.decode(args.prompt, args.generate, batch))
+                result = c.ask(args.prompt, args.generate, batch) if batch else c.ask_prefill(args.prefill)
             except RuntimeError as e:
                 fail(str(e))
-            rows.append(row)
-            say("round %d  %-12s %-24s %8.1f t/s   load %.2f, others %.0f %%" % (number, test, c.name, row["tps"], row["load"],
-                                                                                 100 * row["other"]))
+            row = {"round": number, "contender": c.name, "kind": c.kind, "test": test, "batch": batch,
+                   "tps": result["decode" if batch else "prefill"]}
+            rows.append(dict(result, **row))
+            say("round %d  %-12s %-24s %8.1f t/s   load %.2f, others %.0f %%" % (number, test, c.name, row["tps"],
+                                                                                 result["load"], 100 * result["other"]))
 
 
 def values(rows, contender, test):
@@ -149,9 +88,9 @@ def ratios(rows, whet, peers, tests):
     return line
 
 
-def report(rows, contenders, tests, args):
-    whets, peers = [c for c in contenders if isinstance(c, Whet)], [c for c in contenders if not isinstance(c, Whet)]
-    lines = [[c.name] + [measure.cell(*values(rows, c, test)) for test, _ in tests] for c in contenders]
+def report(rows, runners, tests, args):
+    whets, peers = [c for c in runners if c.kind == "whet"], [c for c in runners if c.kind == "peer"]
+    lines = [[c.name] + [measure.cell(*values(rows, c, test)) for test, _ in tests] for c in runners]
     for w in whets:
         if peers:
             lines.append(["%s / best peer" % w.name] + ratios(rows, w, peers, tests))
@@ -162,27 +101,14 @@ def report(rows, contenders, tests, args):
     text += "%s; %d threads; %s. Prefill of %d tokens; decode with a shared prompt of %d tokens, %d tokens a sequence.\n\n" % (
         measure.machine(), args.threads, time.strftime("%Y-%m-%d"), args.prefill, args.prompt, args.generate)
     text += measure.table(["contender"] + [test for test, _ in tests], lines) + "\n" + measure.NOISE_NOTE + "\n"
-    files = {}
-    for c in contenders:
-        files.setdefault(os.path.realpath(c.model), measure.file_line(c.model))
-        text += "- %s: %s; %s\n" % (c.name, c.about, files[os.path.realpath(c.model)])
-        if isinstance(c, Llama):
-            text += "  - `%s`\n" % c.features
-    llamas = [c for c in peers if isinstance(c, Llama)]
-    if any(w.isa == "amx" for w in whets) and llamas and not any("AMX_INT8 = 1" in p.features for p in llamas):
-        text += "\n**Unfair: Whet used AMX and no llama.cpp build here has it (AMX_INT8 = 1 is missing in its system_info).**\n"
-    return text
+    return text + contenders.footnotes(runners)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", required=True, help="GGUF of every contender that names no other")
-    p.add_argument("--whet", action="append", metavar="NAME[=MODEL][@ISA]", help="ISA as in --cpu-mask (default: whet)")
-    p.add_argument("--llama", action="append", default=[], metavar="NAME=DIR[:MODEL]", help="a folder with llama.cpp's tools")
+    contenders.add_arguments(p)
     p.add_argument("--openvino", metavar="MODEL", help="GGUF (Q4_0, Q8_0 or F16) or OpenVINO folder")
     p.add_argument("--openvino-python", default=sys.executable, metavar="PYTHON", help="one that can import openvino_genai")
-    p.add_argument("--whet-binary", default=measure.WHET, metavar="FILE")
-    p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--minutes", type=float, default=12, help="no new round starts if it would probably end later (default 12)")
     p.add_argument("--batch", default="1,4,16,64")
@@ -192,13 +118,10 @@ def main():
     p.add_argument("--name", help="of the files in bench/results (default: peer-MODEL-ISA)")
     args = p.parse_args()
 
-    contenders = [Whet(spec, args) for spec in args.whet or ["whet"]] + [Llama(spec, args) for spec in args.llama]
+    runners = contenders.make(args, contenders.Whet, contenders.Llama)
     if args.openvino:
-        contenders.append(OpenVino(args))
-    if len({c.name for c in contenders}) < len(contenders):
-        fail("two contenders have the same name")
-    for c in contenders:
-        say("%s: %s" % (c.name, c.about))
+        runners.append(OpenVino(args))
+        say("openvino: %s" % runners[-1].about)
     tests = [("prefill %d" % args.prefill, 0)] + [("B=%d" % int(b), int(b)) for b in args.batch.split(",")]
 
     rows, began = [], time.monotonic()
@@ -207,18 +130,13 @@ def main():
         if rows and elapsed * number / (number - 1) > 60 * args.minutes:
             say("no time for round %d" % number)
             break
-        one_round(number, contenders, tests, args, rows)
-    text = report(rows, contenders, tests, args)
-    for c in contenders:
-        c.close()
-
-    isa = next(c.isa for c in contenders if isinstance(c, Whet))
-    name = args.name or "peer-%s-%s" % (os.path.splitext(os.path.basename(args.model))[0], isa)
-    measure.write_csv(measure.result_path(name, "csv"), rows)
-    with open(measure.result_path(name, "md"), "w") as f:
-        f.write(text)
-    print(text)
-    say("%.1f minutes; bench/results/%s.{md,csv}" % ((time.monotonic() - began) / 60, name))
+        one_round(number, runners, tests, args, rows)
+    isa = next(c.isa for c in runners if c.kind == "whet")
+    measure.write(args.name or "peer-%s-%s" % (os.path.splitext(os.path.basename(args.model))[0], isa), report(rows, runners, tests, args),
+                  rows)
+    say("%.1f minutes" % ((time.monotonic() - began) / 60))
+    if args.openvino:
+        runners[-1].close()
 
 
 if __name__ == "__main__":

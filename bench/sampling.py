@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 
+import contenders
 import measure
 from measure import fail, say
 
@@ -39,34 +40,17 @@ def grade(whet, pairs):
     return sum(line.strip() == "equal" for line in output.splitlines()) / len(pairs)
 
 
-class Whet:
-    def __init__(self, spec, args):
-        spec, _, self.mask = spec.partition("@")
-        self.name, _, model = spec.partition("=")
-        self.model, self.args = model or args.model, args
-        self.about = measure.whet_version(args.whet_binary)
-
-    def sample(self, number, _problems):
-        a = self.args
-        command = [a.whet_binary, "eval", "--policy", self.model, "--threads", str(a.threads), "--data", a.data, "--limit",
-                   str(a.problems), "--strategy", "majority", "--n", str(a.n), "--batch", str(a.batch), "--temperature",
-                   str(a.temperature), "--top-k", str(a.top_k), "--max-tokens", str(a.max_tokens), "--seed", str(number), "--json"]
-        if self.mask:
-            command += ["--cpu-mask", self.mask]
-        r = measure.run(command, timeout=7200)
+class Whet(contenders.Whet):
+    def sample(self, number, _problems, a):
+        r = measure.run(self.command("eval", "--data", a.data, "--limit", a.problems, "--strategy", "majority", "--n", a.n, "--batch",
+                                     a.batch, "--temperature", a.temperature, "--top-k", a.top_k, "--max-tokens", a.max_tokens, "--seed",
+                                     number, "--json"), timeout=7200)
         result = json.loads(r.output.splitlines()[-1])
         return {"tokens": result["tokens"], "seconds": result["seconds"], "right": result["sample_accuracy"],
                 "peak_mb": r.peak_bytes / 1e6, "load": r.load, "other": r.other}
 
 
-class Server:
-    def __init__(self, spec, args):
-        self.name, _, place = spec.partition("=")
-        self.directory, _, model = place.partition(":")
-        self.model, self.args = model or args.model, args
-        version, features = measure.llama_version(self.directory, self.model, args.threads)
-        self.about = "llama-server %s, `%s`" % (version, features)
-
+class Server(contenders.Llama):
     def request(self, port, path, body=None):
         c = http.client.HTTPConnection("127.0.0.1", port, timeout=3600)
         try:
@@ -76,8 +60,7 @@ class Server:
         finally:
             c.close()
 
-    def one_sample(self, port, question, seed):
-        a = self.args
+    def one_sample(self, port, question, seed, a):
         status, text = self.request(port, "/v1/chat/completions", {
             "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}], "temperature": a.temperature,
             "top_k": a.top_k, "top_p": 1, "min_p": 0, "max_tokens": a.max_tokens, "seed": seed, "cache_prompt": True})
@@ -97,21 +80,20 @@ class Server:
                 pass
             time.sleep(0.1)
 
-    def sample(self, number, problems):
-        a = self.args
+    def sample(self, number, problems, a):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        child = subprocess.Popen([os.path.join(self.directory, "llama-server"), "-m", self.model, "-t", str(a.threads), "-np", str(a.slots),
-                                  "-c", str(a.slots * (a.max_tokens + 512)), "-kvu", "-fa", "on", "--host", "127.0.0.1", "--port",
-                                  str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen([self.tool("server"), "-m", self.model, "-t", str(self.threads), "-np", str(a.slots), "-c",
+                                  str(a.slots * (a.max_tokens + 512)), "-kvu", "-fa", "on", "--host", "127.0.0.1", "--port", str(port)],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self.wait_until_ready(child, port)
-            self.one_sample(port, "1 + 1?", 0)
+            self.one_sample(port, "1 + 1?", 0, a)
             watch, began = measure.Watch(measure.process_busy(child.pid)), time.monotonic()
             jobs = [(i, k) for i in range(len(problems)) for k in range(a.n)]
             with concurrent.futures.ThreadPoolExecutor(a.slots) as clients:
-                done = list(clients.map(lambda j: self.one_sample(port, problems[j[0]][0], number * 1000003 + j[0] * a.n + j[1]), jobs))
+                done = list(clients.map(lambda j: self.one_sample(port, problems[j[0]][0], number * 1000003 + j[0] * a.n + j[1], a), jobs))
             seconds = time.monotonic() - began
             other, peak = watch.other(measure.process_busy(child.pid)), measure.process_peak_bytes(child.pid)
         finally:
@@ -122,10 +104,10 @@ class Server:
                 "other": other}
 
 
-def report(rows, contenders, args):
+def report(rows, runners, args):
     head = ["contender", "tokens/s", "tokens", "seconds", "tokens a sample", "samples right", "peak memory"]
     lines, speed = [], {}
-    for c in contenders:
+    for c in runners:
         mine = [r for r in rows if r["contender"] == c.name]
         mean = {k: measure.median([r[k] for r in mine]) for k in ("tokens", "seconds", "right", "peak_mb")}
         speed[c.name] = measure.median([r["tps"] for r in mine])
@@ -137,25 +119,19 @@ def report(rows, contenders, args):
             "clients.\n\n" % (measure.machine(), args.threads, time.strftime("%Y-%m-%d"), os.path.basename(args.data), args.temperature,
                               args.top_k, args.max_tokens, args.batch, args.slots, args.slots)
     text += measure.table(head, lines) + "\n"
-    peers = [c.name for c in contenders if isinstance(c, Server)]
-    for c in contenders:
-        if isinstance(c, Whet) and peers:
+    peers = [c.name for c in runners if c.kind == "peer"]
+    for c in runners:
+        if c.kind == "whet" and peers:
             best = max(peers, key=lambda name: speed[name])
             text += "%s / %s: **%.2fx**\n\n" % (c.name, best, speed[c.name] / speed[best])
     text += measure.NOISE_NOTE + "\n"
-    for c in contenders:
-        text += "- %s: %s; %s\n" % (c.name, c.about, measure.file_line(c.model))
-    return text
+    return text + contenders.footnotes(runners)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", required=True, help="GGUF of every contender that names no other")
+    contenders.add_arguments(p)
     p.add_argument("--data", required=True, help="problem set: JSON lines with question or problem, and answer")
-    p.add_argument("--whet", action="append", metavar="NAME[=MODEL][@ISA]", help="ISA as in --cpu-mask (default: whet)")
-    p.add_argument("--llama", action="append", default=[], metavar="NAME=DIR[:MODEL]", help="a folder with llama.cpp's tools")
-    p.add_argument("--whet-binary", default=measure.WHET, metavar="FILE")
-    p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--rounds", type=int, default=1, help="every contender solves everything that often (default 1)")
     p.add_argument("--problems", type=int, default=16)
     p.add_argument("--n", type=int, default=16, help="samples of each problem")
@@ -168,24 +144,19 @@ def main():
     args = p.parse_args()
 
     problems = read_problems(args.data, args.problems)
-    contenders = [Whet(spec, args) for spec in args.whet or ["whet"]] + [Server(spec, args) for spec in args.llama]
+    runners = contenders.make(args, Whet, Server)
     rows = []
     for number in range(1, args.rounds + 1):
-        for c in contenders:
+        for c in runners:
             try:
-                result = c.sample(number, problems)
+                result = c.sample(number, problems, args)
             except RuntimeError as e:
                 fail(str(e))
             row = dict({"round": number, "contender": c.name}, tps=result["tokens"] / result["seconds"], **result)
             rows.append(row)
             say("round %d  %-16s %8.1f t/s   %d tokens in %.0f s, %.0f %% right   load %.2f, others %.0f %%" % (
                 number, c.name, row["tps"], row["tokens"], row["seconds"], 100 * row["right"], row["load"], 100 * row["other"]))
-    text = report(rows, contenders, args)
-    name = args.name or "sampling-%s" % os.path.splitext(os.path.basename(args.model))[0]
-    measure.write_csv(measure.result_path(name, "csv"), rows)
-    with open(measure.result_path(name, "md"), "w") as f:
-        f.write(text)
-    print(text)
+    measure.write(args.name or "sampling-%s" % os.path.splitext(os.path.basename(args.model))[0], report(rows, runners, args), rows)
 
 
 if __name__ == "__main__":
