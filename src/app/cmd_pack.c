@@ -42,12 +42,12 @@ static wh_code pack(const options *o, const char *reference, wh_loaded *l, wh_er
     return wh_pack_write(o->out, l->model, source, o->zstd, l->par, err);
 }
 
-static wh_code report(const options *o, double seconds, wh_err *err)
+static wh_code report(const options *o, const wh_model *m, double seconds, wh_err *err)
 {
     char   size[24];
     wh_map file;
     WH_TRY(wh_file_map(&file, o->out, err));
-    wh_out_printf("%s: %s, packed in %.1f s\n", o->out, wh_out_bytes(size, (double)file.size), seconds);
+    wh_out_printf("%s: %s, made in %.1f s, %zu packed matrices\n", o->out, wh_out_bytes(size, (double)file.size), seconds, m->n_mats);
     wh_file_unmap(&file);
     return WH_OK;
 }
@@ -71,7 +71,7 @@ int wh_cmd_pack(int argc, char **argv)
     double start = wh_clock_now();
     wh_code code = o.out ? pack(&o, argv[0], &l, &err) : wh_err_set(&err, WH_ERR_ARG, "-o FILE is missing: where does the packed model go?");
     wh_out_progress("%s", "");
-    if (code == WH_OK) code = report(&o, wh_clock_now() - start, &err);
+    if (code == WH_OK) code = report(&o, l.model, wh_clock_now() - start, &err);
     if (code != WH_OK) status = wh_out_error(&err);
     wh_load_free(&l);
     return status;
