@@ -139,6 +139,7 @@ $(B)/whet: $(APP_OBJ) $(B)/libwhet.a
 $(UNIT): $(B)/test_%: $(B)/tests/unit/test_%.o $(B)/libwhet.a
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) $(LIBS_TEST)
 $(B)/test_opt: $(B)/src/app/opt.o $(B)/src/app/suggest.o
+$(B)/test_score: $(B)/src/app/score.o
 $(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(FUZZ): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwhet.a

@@ -18,7 +18,7 @@
 typedef struct options {
     wh_opt_ints batch;
     int64_t     prompt, generate, prompts;
-    bool        json;
+    bool        json, quick;
 } options;
 
 static const wh_opt option_table[] = {
@@ -27,6 +27,7 @@ static const wh_opt option_table[] = {
     WH_OPT_FLAG(options, json, "json", "as JSON"),
     WH_OPT_INT(options, prompt, "prompt", "P", "256", 1, 100000, "tokens of a prompt"),
     WH_OPT_INT(options, prompts, "prompts", "K", "0", 0, 1024, "different prompts in a batch; 0: each sequence has its own"),
+    WH_OPT_FLAG(options, quick, "quick", "only the model; do not measure what the machine can do"),
 };
 
 typedef struct bench {
@@ -134,9 +135,10 @@ static void print_head(const bench *b)
     char size[24];
     wh_out_printf("%s, %s of packed weights, %d threads, %s\n", wh_buf_str(&b->l.name), wh_out_bytes(size, (double)m->packed_bytes),
                   wh_par_threads(b->l.par), wh_cpu_best(m->isa));
-    wh_out_printf("this machine: %.1f GB/s read from memory; %.0f GFLOP/s by the %s kernel (%s) out of the cache\n\n", b->bandwidth / 1e9,
-                  b->peak / 1e9, wh_quant_table[b->type].name, wh_kern_isa(m->kern, b->type, 64));
-    wh_out_puts("              tokens/s   each    GB/s  of memory   GFLOP/s  of peak\n");
+    if (!b->o->quick)
+        wh_out_printf("this machine: %.1f GB/s read from memory; %.0f GFLOP/s by the %s kernel (%s) out of the cache\n", b->bandwidth / 1e9,
+                      b->peak / 1e9, wh_quant_table[b->type].name, wh_kern_isa(m->kern, b->type, 64));
+    wh_out_puts("\n              tokens/s   each    GB/s  of memory   GFLOP/s  of peak\n");
 }
 
 static void print_point(const char *what, size_t sequences, const point *p, const bench *b)
@@ -160,8 +162,10 @@ static wh_code measure(bench *b, const wh_load_opts *machine, wh_err *err)
     const options *o = b->o;
     double seconds;
     b->type = commonest_type(b->l.model);
-    b->bandwidth = wh_machine_bandwidth(b->l.par);
-    b->peak = wh_machine_peak(b->l.par, b->l.model->kern, b->type, PEAK_ROWS);
+    if (!o->quick) {
+        b->bandwidth = wh_machine_bandwidth(b->l.par);
+        b->peak = wh_machine_peak(b->l.par, b->l.model->kern, b->type, PEAK_ROWS);
+    }
     WH_TRY(fresh_engine(b, machine, 1, err));
     WH_TRY(generate(b, 1, 1, &seconds, err)); /* pages and caches get warm */
     WH_TRY(fresh_engine(b, machine, 1, err));

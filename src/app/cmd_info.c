@@ -6,6 +6,7 @@
 #include "app/out.h"
 #include "model/kv.h"
 #include "model/pack.h"
+#include "reward/prm.h"
 #include "text/tok_gguf.h"
 
 typedef struct options {
@@ -21,7 +22,7 @@ static const wh_opt option_table[] = {
 /* What the pieces of a file say about it; a piece that Whet cannot use leaves its sentence in `why`. */
 typedef struct facts {
     wh_gguf  *gguf;
-    wh_buf    path, name;
+    wh_buf    path, name, prm; /* prm: empty when it is none */
     wh_config config;
     wh_err    config_why, tok_why;
     bool      runs; /* the architecture is one that Whet runs */
@@ -37,6 +38,7 @@ static wh_code collect(facts *f, const char *reference, wh_err *err)
     WH_TRY(wh_manifest_resolve(&f->path, reference, err));
     WH_TRY(wh_load_name(&f->name, reference, wh_buf_str(&f->path), err));
     WH_TRY(wh_gguf_open(&f->gguf, wh_buf_str(&f->path), err));
+    wh_prm_describe(&f->prm, f->gguf);
     f->runs = wh_config_read(&f->config, f->gguf, &f->config_why) == WH_OK;
     if (wh_tok_gguf_create(&f->tok, f->gguf, &f->tok_why) == WH_OK) {
         wh_gguf_str t = {0};
@@ -59,6 +61,7 @@ static void release(facts *f)
     wh_gguf_close(f->gguf);
     wh_buf_free(&f->path);
     wh_buf_free(&f->name);
+    wh_buf_free(&f->prm);
 }
 
 static size_t kv_bytes_per_token(const facts *f) { return wh_kv_closed_bytes(&f->config) / WH_KV_BLOCK; }
@@ -93,6 +96,7 @@ static void print_text(const facts *f)
     } else {
         wh_out_printf("tokens     cannot be used: %s\n", f->tok_why.msg);
     }
+    if (f->prm.len) wh_out_printf("PRM        %s\n", f->prm.data);
     wh_out_puts("formats   ");
     for (int t = 0; t < WH_TYPE_COUNT; t++)
         if (f->tensors_of[t])
@@ -124,6 +128,7 @@ static json_t *facts_json(const facts *f)
     else json_object_set_new(o, "cannot_run", json_string(f->config_why.msg));
     json_object_set_new(o, "tokens", f->tok ? json_integer((json_int_t)wh_tok_count(f->tok)) : json_null());
     json_object_set_new(o, "chat", wh_json_string(f->chat ? wh_chat_name(f->chat) : NULL));
+    json_object_set_new(o, "prm", wh_json_string(f->prm.data));
     json_object_set_new(o, "formats", formats);
     return o;
 }

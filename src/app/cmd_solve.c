@@ -1,4 +1,5 @@
 /* whet solve: one problem, searched; the answer and the tally of the vote. */
+#include "answer/answer.h"
 #include "app/cmd.h"
 #include "app/interrupt.h"
 #include "app/json.h"
@@ -10,6 +11,7 @@
 #include "search/backend_engine.h"
 #include "search/driver.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,18 +26,27 @@ static const wh_opt option_table[] = {
     WH_OPT_INT(options, seed, "seed", "K", "0", 0, 9e18, "another seed draws other samples"),
 };
 
+enum { SHOWN_GROUPS = 16 };
+
 /* The search as it is seen: the first sample is shown as it is written, then a line of votes. */
 typedef struct view {
     const options          *o;
     const wh_search_choice *choice;
     const wh_loaded        *l;
-    double                  began, shown;
+    double                  began;
     size_t                  finished;  /* samples */
-    bool                    streaming; /* dim text stands on the terminal, the line may be open */
     size_t                  tokens;    /* of finished samples */
+    bool                    streaming; /* dim text stands on the terminal, its line may be open */
     wh_code                 code;      /* of what happened in a callback */
     wh_err                 *err;
     int                     status;
+    /* the tally so far, for the eye: the first answers that came up; the vote itself is made at the end */
+    struct {
+        wh_answer answer;
+        char      text[32];
+        size_t    count;
+    } groups[SHOWN_GROUPS];
+    size_t n_groups;
 } view;
 
 /* ---- on the way ------------------------------------------------------------------------------------------------ */
@@ -51,21 +62,52 @@ static bool is_first(const wh_tree *t, uint32_t node)
 static void show_text(view *v, const wh_event *e)
 {
     if (!wh_out_terminal() || v->o->json || !is_first(e->tree, e->node)) return;
-    wh_out_note("\033[2m%.*s\033[0m", (int)e->text_len, e->text);
+    wh_buf plain = {0}; /* a model may write anything, but it does not get to steer the terminal */
+    for (size_t i = 0; i < e->text_len; i++)
+        if ((unsigned char)e->text[i] >= ' ' || e->text[i] == '\n' || e->text[i] == '\t') wh_buf_putc(&plain, e->text[i]);
+    wh_out_note("\033[2m%s\033[0m", wh_buf_str(&plain));
+    wh_buf_free(&plain);
     v->streaming = true;
+}
+
+static void count_answer(view *v, const wh_sample *s)
+{
+    wh_answer a;
+    if (wh_answer_parse(&a, s->answer, strlen(s->answer), NULL) != WH_OK) return;
+    size_t g = 0;
+    while (g < v->n_groups && !wh_answer_equal(&v->groups[g].answer, &a)) g++;
+    if (g == v->n_groups && g < SHOWN_GROUPS && !wh_answer_is_empty(&a)) {
+        v->groups[v->n_groups++].answer = a;
+        snprintf(v->groups[g].text, sizeof v->groups[g].text, "%s", s->answer);
+    } else {
+        wh_answer_free(&a);
+    }
+    if (g < v->n_groups) v->groups[g].count++;
 }
 
 /* "7 of 16 samples  42 x5, 40 x2  123 tokens/s" */
 static void show_tally(view *v, const wh_event *e)
 {
     if (!wh_out_terminal() || v->choice->n_samples < 2) return;
+    count_answer(v, e->sample);
     if (v->streaming && is_first(e->tree, e->sample->node)) {
         wh_out_note("\n");
         v->streaming = false;
     }
-    if (!v->streaming)
-        wh_out_progress("%zu of %zu samples  last answer: %.40s  %.0f tokens/s", v->finished, v->choice->n_samples,
-                        *e->sample->answer ? e->sample->answer : "none", (double)v->tokens / (wh_clock_now() - v->began));
+    if (v->streaming) return;
+    wh_buf line = {0};
+    size_t above = SIZE_MAX;
+    for (int place = 0; place < 3; place++) { /* the three largest */
+        size_t best = 0;
+        for (size_t g = 0; g < v->n_groups; g++)
+            if (v->groups[g].count < above && v->groups[g].count > best) best = v->groups[g].count;
+        for (size_t g = 0; best && g < v->n_groups && line.len < 60; g++)
+            if (v->groups[g].count == best) wh_buf_printf(&line, "%s%s x%zu", line.len ? ", " : "", v->groups[g].text, best);
+        above = best;
+    }
+    wh_out_progress("%zu of %zu samples  %s  %.0f tokens/s", v->finished, v->choice->n_samples, wh_buf_str(&line),
+                    (double)v->tokens / (wh_clock_now() - v->began));
+    wh_buf_free(&line);
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */
@@ -200,6 +242,7 @@ static int run(const options *o, const wh_search_choice *choice, const wh_load_o
     size_t rows = choice->n_samples < (size_t)o->batch ? choice->n_samples : (size_t)o->batch;
     if (code == WH_OK) code = wh_load_engine(&l, machine, ids.len + choice->max_tokens, rows, 0, &err);
     if (code == WH_OK) code = search(&v, &ids, wh_buf_str(&text), &err);
+    for (size_t g = 0; g < v.n_groups; g++) wh_answer_free(&v.groups[g].answer);
     wh_tok_ids_free(&ids);
     wh_buf_free(&text);
     wh_load_free(&l);
