@@ -36,7 +36,8 @@ typedef struct item {
     char       *question;
     char      **steps;
     size_t      n_steps;
-    double     *scores; /* NULL: not yet */
+    bool        done;
+    double     *scores; /* NULL when done: not even the first step fits into the PRM's context */
     size_t      n_fit;
     wh_ledger   ledger;
     struct run *run;
@@ -141,9 +142,9 @@ static void free_items(run *r)
 
 /* ---- results ------------------------------------------------------------------------------------------------------- */
 
-static void print_item(const item *x, size_t index)
+static void put_scores(json_t *o, const item *x)
 {
-    json_t *scores = json_array(), *o = json_object();
+    json_t *scores = json_array();
     double least = 1, sum = 0, prod = 1;
     for (size_t i = 0; i < x->n_steps; i++) {
         json_array_append_new(scores, json_real(x->scores[i]));
@@ -151,12 +152,18 @@ static void print_item(const item *x, size_t index)
         sum += x->scores[i];
         prod *= x->scores[i];
     }
-    json_object_set_new(o, "index", json_integer((json_int_t)index));
     json_object_set_new(o, "scores", scores);
     json_object_set_new(o, "min", json_real(least));
     json_object_set_new(o, "last", json_real(x->scores[x->n_steps - 1]));
     json_object_set_new(o, "avg", json_real(sum / (double)x->n_steps));
     json_object_set_new(o, "prod", json_real(prod));
+}
+
+static void print_item(const item *x, size_t index)
+{
+    json_t *o = json_pack("{s:I}", "index", (json_int_t)index);
+    if (x->scores) put_scores(o, x);
+    else json_object_set_new(o, "scores", json_null());
     json_object_set_new(o, "unscored", json_integer((json_int_t)(x->n_steps - x->n_fit)));
     json_object_set_new(o, "flops", json_integer((json_int_t)wh_ledger_total(&x->ledger)));
     wh_out_json(o);
@@ -165,7 +172,7 @@ static void print_item(const item *x, size_t index)
 /* Lines come out in the order they went in. */
 static void print_ready(run *r)
 {
-    for (; r->shown < r->n && r->items[r->shown].scores; r->shown++) print_item(&r->items[r->shown], r->shown);
+    for (; r->shown < r->n && r->items[r->shown].done; r->shown++) print_item(&r->items[r->shown], r->shown);
     wh_out_flush();
 }
 
@@ -181,6 +188,7 @@ static void on_done(void *user, const wh_prm_result *result)
         return;
     }
     memcpy(x->scores, result->scores, result->n_new * sizeof *x->scores);
+    x->done = true;
     x->n_fit = result->n_fit;
     x->ledger = result->ledger;
 }
@@ -191,8 +199,10 @@ static wh_code submit(run *r, size_t i, wh_err *err)
     x->run = r;
     const wh_prm_spec spec = {.question = x->question, .steps = (const char *const *)x->steps, .n_steps = x->n_steps,
                               .n_new = x->n_steps, .on_done = on_done, .user = x};
-    if (wh_prm_score(r->prm, NULL, &spec, err) != WH_OK) return wh_err_wrap(err, "solution %zu", i);
-    r->flying++;
+    wh_code code = wh_prm_score(r->prm, NULL, &spec, err);
+    if (code == WH_OK) r->flying++;
+    else if (code == WH_ERR_BUDGET) x->done = true;
+    else return wh_err_wrap(err, "solution %zu", i);
     return WH_OK;
 }
 
@@ -213,7 +223,8 @@ static wh_code score_all(run *r, size_t batch, wh_err *err)
     size_t cut = 0;
     for (size_t i = 0; i < r->n; i++) cut += r->items[i].n_fit < r->items[i].n_steps;
     if (cut)
-        wh_out_note("whet: %zu of %zu solutions are longer than the PRM's %zu tokens; steps beyond repeat the score of the last that fits\n",
+        wh_out_note("whet: %zu of %zu solutions are longer than the PRM's %zu tokens; steps beyond repeat the score of\n"
+                    "whet: the last that fits\n",
                     cut, r->n, wh_prm_context(r->prm));
     return WH_OK;
 }
@@ -245,7 +256,7 @@ int wh_cmd_score(int argc, char **argv)
         "The probability that each step of a solution is right, by a process reward model.\n"
         "A line of data: {\"problem\": text, \"steps\": [texts]}, or \"solution\": a text whose steps are divided by\n"
         "blank lines. A line of output: scores, their min, last, avg and prod; \"unscored\" counts the steps beyond\n"
-        "the PRM's context, which repeat the score of the last one that fits.";
+        "the PRM's context, which repeat the score of the last one that fits (null: not even the first does).";
     const wh_opt_spec spec = {"score", "--prm MODEL [options]", about, groups, 1, 0, 0, false};
     size_t n;
     int status;
