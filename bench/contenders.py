@@ -50,15 +50,19 @@ class Whet:
 
     def ask(self, prompt, generate, batch, prompts=1, threads=None, timeout=1800):
         """{"prefill": t/s, "decode": t/s, ...}: `batch` sequences of `generate` tokens with so many different prompts."""
-        r = measure.run(self.command("bench", "--prompt", prompt, "--generate", generate, "--batch", batch, "--prompts", prompts, "--json",
-                                     threads=threads), timeout)
+        r = measure.run(self.command("bench", "--prompt", prompt, "--generate", generate, "--batch", batch, "--prompts", prompts, "--quick",
+                                     "--json", threads=threads), timeout)
         result = json.loads(r.output)
         self.isa = result["isa"]
         self.about = "%s, %s kernels" % (self.version, self.isa)
         prefill, decode = result["prefill"], result["decode"][0]
         return {"prefill": prefill["tps"], "decode": decode["tps"], "decode_gbps": decode["gbps"], "decode_gflops": decode["gflops"],
-                "bandwidth_gbps": result["bandwidth_gbps"], "peak_gflops": result["peak_gflops"], "peak_mb": r.peak_bytes / 1e6,
-                "load": r.load, "other": r.other}
+                "peak_mb": r.peak_bytes / 1e6, "load": r.load, "other": r.other}
+
+    def machine(self):
+        """The bandwidth of memory, and the speed of the model's kernel in the cache."""
+        result = json.loads(measure.run(self.command("bench", "--prompt", 1, "--generate", 1, "--batch", 1, "--json")).output)
+        return {"bandwidth_gbps": result["bandwidth_gbps"], "peak_gflops": result["peak_gflops"]}
 
     def ask_prefill(self, tokens):
         return self.ask(tokens, 1, 1)

@@ -124,6 +124,7 @@ def main():
         say("openvino: %s" % runners[-1].about)
     tests = [("prefill %d" % args.prefill, 0)] + [("B=%d" % int(b), int(b)) for b in args.batch.split(",")]
 
+    machine = {c.name: c.machine() for c in runners if c.kind == "whet"}
     rows, began = [], time.monotonic()
     for number in range(1, args.rounds + 1):
         elapsed = time.monotonic() - began
@@ -131,6 +132,7 @@ def main():
             say("no time for round %d" % number)
             break
         one_round(number, runners, tests, args, rows)
+    rows = [dict(r, **machine.get(r["contender"], {})) for r in rows]
     isa = next(c.isa for c in runners if c.kind == "whet")
     measure.write(args.name or "peer-%s-%s" % (os.path.splitext(os.path.basename(args.model))[0], isa), report(rows, runners, tests, args),
                   rows)
