@@ -160,7 +160,7 @@ static wh_code measure(bench *b, const wh_load_opts *machine, wh_err *err)
 {
     enum { PEAK_ROWS = 64 };
     const options *o = b->o;
-    double seconds;
+    double seconds = 0;
     b->type = commonest_type(b->l.model);
     if (!o->quick) {
         b->bandwidth = wh_machine_bandwidth(b->l.par);

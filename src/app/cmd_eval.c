@@ -138,8 +138,12 @@ static wh_code evaluate(wh_eval *v, const wh_load_opts *machine, wh_err *err)
     WH_TRY(wh_dataset_load(&v->data, v->o->data, (size_t)v->o->limit, (uint64_t)v->o->seed, err));
     v->done = wh_mem_zalloc(v->data.n, sizeof *v->done);
     wh_tok_ids *prompts = wh_mem_zalloc(v->data.n, sizeof *prompts);
-    size_t longest;
-    wh_code code = v->done && prompts ? wh_load_model(&v->l, machine, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
+    if (!v->done || !prompts) {
+        free(prompts);
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
+    }
+    size_t longest = 0;
+    wh_code code = wh_load_model(&v->l, machine, err);
     if (code == WH_OK) code = open_journal(v, err);
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
     if (code == WH_OK) code = wh_load_engine(&v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, 0, err);
@@ -151,7 +155,7 @@ static wh_code evaluate(wh_eval *v, const wh_load_opts *machine, wh_err *err)
         *err = second;
         code = closing;
     }
-    for (size_t i = 0; prompts && i < v->data.n; i++) wh_tok_ids_free(&prompts[i]);
+    for (size_t i = 0; i < v->data.n; i++) wh_tok_ids_free(&prompts[i]);
     free(prompts);
     return code;
 }

@@ -14,13 +14,11 @@
 /* models/MANIFEST, as it is in the source tree; the assembler runs in its root. */
 __asm__(".pushsection .rodata\n"
         ".globl wh_manifest_builtin\n"
-        ".globl wh_manifest_builtin_end\n"
         "wh_manifest_builtin:\n"
         ".incbin \"models/MANIFEST\"\n"
-        "wh_manifest_builtin_end:\n"
         ".byte 0\n"
         ".popsection\n");
-extern const char wh_manifest_builtin[], wh_manifest_builtin_end[];
+extern const char wh_manifest_builtin[]; /* a C string */
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
@@ -148,7 +146,7 @@ wh_code wh_manifest_load(wh_manifest *m, wh_err *err)
     wh_code code = WH_OK;
     const char *path = getenv("WHET_MANIFEST");
     if (path && *path) code = wh_file_read(&text, path, (size_t)1 << 20, err);
-    else wh_buf_put(&text, wh_manifest_builtin, (size_t)(wh_manifest_builtin_end - wh_manifest_builtin));
+    else wh_buf_puts(&text, wh_manifest_builtin);
     if (code == WH_OK && !wh_buf_ok(&text)) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for the list of models");
     m->text = text.data;
     if (code == WH_OK && strlen(wh_buf_str(&text)) != text.len)
@@ -188,10 +186,11 @@ wh_code wh_manifest_find(const wh_entry **out, const wh_manifest *m, const char 
         }
     }
     *out = NULL;
-    if (!name) return wh_err_set(err, WH_ERR_ARG, "the list of models has no default: name one (`whet pull --list`)");
-    const char *near = wh_suggest_name(name, names, n);
-    if (near) return wh_err_set(err, WH_ERR_ARG, "unknown model '%.60s'; did you mean %s?", name, near);
-    return wh_err_set(err, WH_ERR_ARG, "unknown model '%.60s'; `whet pull --list` shows the names", name);
+    const char *near = name ? wh_suggest_name(name, names, n) : NULL;
+    if (!name) wh_err_set(err, WH_ERR_ARG, "the list of models has no default: name one (`whet pull --list`)");
+    else if (near) wh_err_set(err, WH_ERR_ARG, "unknown model '%.60s'; did you mean %s?", name, near);
+    else wh_err_set(err, WH_ERR_ARG, "unknown model '%.60s'; `whet pull --list` shows the names", name);
+    return WH_ERR_ARG;
 }
 
 wh_code wh_manifest_folder(wh_buf *out, wh_err *err)
