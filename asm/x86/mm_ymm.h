@@ -21,6 +21,9 @@
  * AVX-VNNI: vpdpbusd into int32 that starts at -off·Σx. k4m and h4m scale it by vpdpwssd, as dots over u - 8 fit
  * 16 bits (mm_avx512vnni.S has the argument); k5m and h6 by vpmulld.
  *
+ * Measured on one thread (Sapphire Rapids, 4 GHz), m >= 16, GOP/s: AVX2 k4m 260, l5 235, h6 200, l8 130 (peak of
+ * vpmaddubsw + vpaddw 391); AVX-VNNI k4m 325, l5 315, h6 255, l8 333 (peak of vpdpbusd 508).
+ *
  * The including file sets VNNI (0 or 1) and the macro NAME.
  */
 #include "wh_asm.h"

@@ -196,7 +196,7 @@ bool check_mm(const wh_mm_entry *e)
             static const size_t ks[] = {256, 512, 896, 576, 288, 32, 64, 96};
             size_t k = legacy ? ks[random_u32() % 8] : 256 * (1 + random_u32() % 3);
             test   t;
-            set_up(&t, e->layout, style, ms[i], 1 + random_u32() % 3, k);
+            set_up(&t, e->layout, style, ms[i], 1 + random_u32() % 6, k);
             ok = compare(e, &t);
             tear_down(&t);
         }
