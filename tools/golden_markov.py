@@ -72,7 +72,7 @@ def main(source, target):
             w.add_tensor(name, gguf.quants.quantize(a, q), raw_dtype=q)
 
     add("token_embd.weight", embedding)
-    add("output.weight", head)
+    w.add_tensor("output.weight", head.astype(np.float16))  # 8 bits would bend the chances
     add("output_norm.weight", np.ones(D, np.float32))
     for norm in ("attn_norm", "ffn_norm"):
         add(f"blk.0.{norm}.weight", np.ones(D, np.float32))

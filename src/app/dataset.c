@@ -57,7 +57,7 @@ static wh_code read_lines(wh_dataset *d, const wh_buf *text, size_t limit, uint6
         if (!more) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
         d->list = more;
         wh_question *q = &d->list[d->n++];
-        *q = (wh_question){.line = number, .seed = wh_rng_substream(seed, number)};
+        *q = (wh_question){.line = number, .seed = wh_rng_substream(seed, number) >> 16};
         if (read_question(q, line, n, err) != WH_OK) return wh_err_wrap(err, "line %zu", number);
     }
     return d->n ? WH_OK : wh_err_set(err, WH_ERR_FORMAT, "there is no problem in it");

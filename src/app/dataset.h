@@ -13,7 +13,7 @@
 typedef struct wh_question {
     size_t   line; /* in the file, from 1 */
     char    *id, *problem, *gold;
-    uint64_t seed; /* of its samples: depends on the seed of the run and the line */
+    uint64_t seed; /* of its samples: depends on the seed of the run and the line; `whet solve --seed` takes it */
 } wh_question;
 
 typedef struct wh_dataset {

@@ -16,6 +16,12 @@ problems = [l for l in lines if l.get("record") == "problem"]
 print(len(problems), "problems", sorted(p["line"] for p in problems) == list(range(1, 21)))
 s = [l for l in lines if l.get("record") == "sample" and l["line"] == 1][0]
 print({k: s[k] for k in ("text", "tokens", "stop", "answer", "correct", "ids")})'
+seed=$(zstdcat j | sed -n 's/.*"line":1,.*"seed":\([0-9]*\).*/\1/p' | head -n 1)
+"$whet" solve $m --n 4 --seed "$seed" --json 'What is 1 + 1?' | python3 -c '
+import json, subprocess, sys
+texts = [s["text"] for s in json.load(sys.stdin)["samples"]]
+lines = [json.loads(l) for l in subprocess.run(["zstdcat", "j"], capture_output=True, text=True).stdout.splitlines()]
+print("solve with the seed of the record: the same", texts == [l["text"] for l in lines if l.get("record") == "sample" and l["line"] == 1])'
 note another run
 check eval $m --data set.jsonl --n 8 --journal j
 check eval $m --data set.jsonl --n 4 --seed 1 --journal j
