@@ -313,10 +313,12 @@ static wh_code take_prefix(const wh_prm *p, wh_tok_ids *ids, size_t *positions, 
     return WH_OK;
 }
 
+/* Weights that overflow make no number; such a score is 0, so that it ranks last. */
 static double score_at(wh_prm *p, const float *values, size_t width)
 {
-    if (!p->head) return p->kind->score(values, width);
-    return p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head));
+    double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
+                           : p->kind->score(values, width);
+    return score >= 0 ? score : 0;
 }
 
 static void on_values(void *user, const wh_score_result *r)

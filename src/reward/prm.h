@@ -65,7 +65,8 @@ const wh_cost *wh_prm_cost(const wh_prm *p);
 /* ---- scoring ------------------------------------------------------------------------------------------ */
 
 typedef struct wh_prm_result {
-    const double *scores; /* n_new probabilities, valid during the call; NULL when cancelled */
+    const double *scores; /* n_new probabilities, valid during the call; NULL when cancelled. 0 where the
+                             model's numbers overflow */
     size_t        n_new;
     size_t        n_fit;  /* so many of them are scores of their own. The steps after them end beyond the
                              context; they repeat the score of the last step that fits */
