@@ -360,7 +360,7 @@ static wh_code choose_positions(const wh_prm *p, ticket *t, size_t *first, size_
 static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, const size_t *positions, const wh_prm_spec *spec,
                       wh_err *err)
 {
-    size_t first, last;
+    size_t first = 0, last = 0;
     const int32_t good_bad[] = {p->good, p->bad};
     WH_TRY(choose_positions(p, t, &first, &last, positions, spec, err));
     const wh_score_spec s = {.prefix = ids->data, .n_prefix = positions[last] + 1, .positions = positions + first,
