@@ -11,8 +11,9 @@
  *
  * Then acc = fma(d_x, D·S - Dmin·M, acc) as everywhere, M by vpdpwssd.
  *
- * Panels are taken in pairs: a tile of x, and the broadcasts of its rows' sums, serve both. The last of an odd number
- * of panels, and h4m with its many minima, are taken alone.
+ * With m > 32 panels are taken in pairs: a tile of x, and the broadcasts of its rows' sums, serve both. The last of an
+ * odd number of panels, and h4m with its many minima, are taken alone. With fewer rows memory is the limit, and one
+ * stream of weights is read faster than two.
  *
  * Bound: 8 products and 2 stores, 46 ns, for 16 x 16 x 256, beside 28 ns of vector work. Measured 85 ns on one thread
  * with m = 128: 1.5 TOP/s. Unpacking a block takes about 57 ns (k4m) to 110 ns (h6), once for all rows.
@@ -266,6 +267,8 @@ FUNCTION wh_mm_\layout\()_amx
     .endif
 
     .if \d1
+    cmp     qword ptr [A + MM_M], 32
+    jbe     .L\layout\()_panel
 .L\layout\()_pair:
     cmp     qword ptr [PANELS], 2
     jb      .L\layout\()_pairs_done
