@@ -111,13 +111,10 @@ static wh_code choose_kind(const wh_prm_kind **out, const wh_gguf *g, const wh_p
 
 void wh_prm_describe(wh_buf *out, const wh_gguf *g)
 {
-    const wh_prm_kind *kind;
+    const wh_prm_kind *kind = NULL;
     wh_err why;
-    if (!wh_gguf_has(g, key_kind)) return;
-    if (kind_of_file(&kind, g, &why) != WH_OK) {
-        wh_buf_puts(out, why.msg);
-        return;
-    }
+    if (kind_of_file(&kind, g, &why) != WH_OK) wh_buf_puts(out, why.msg);
+    if (!kind) return;
     wh_buf_puts(out, kind->about.name);
     if (!kind->head_layers) return;
     size_t before = out->len;
@@ -224,7 +221,7 @@ static void set_cost(wh_prm *p)
 wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_par *par, wh_err *err)
 {
     *out = NULL;
-    const wh_prm_kind *kind;
+    const wh_prm_kind *kind = NULL;
     WH_TRY(look_at(&kind, path, opts, err));
     wh_prm *p = wh_mem_zalloc(1, sizeof *p);
     if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
@@ -264,8 +261,6 @@ wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_op
 static void free_ticket(ticket *t)
 {
     if (!t) return;
-    if (t->link) *t->link = t->next;
-    if (t->next) t->next->link = t->link;
     free(t->scores);
     free(t);
 }
@@ -274,7 +269,10 @@ void wh_prm_free(wh_prm *p)
 {
     if (!p) return;
     wh_engine_free(p->own_engine);
-    while (p->tickets) free_ticket(p->tickets);
+    for (ticket *t = p->tickets, *next; t; t = next) {
+        next = t->next;
+        free_ticket(t);
+    }
     wh_prm_mlp_free(p->head);
     wh_chat_free(p->own_chat);
     wh_tok_free(p->own_tok);
@@ -313,6 +311,17 @@ static wh_code take_prefix(const wh_prm *p, wh_tok_ids *ids, size_t *positions, 
     return WH_OK;
 }
 
+static ticket *create_ticket(wh_prm *p, const wh_prm_spec *spec)
+{
+    ticket *t = wh_mem_alloc(1, sizeof *t);
+    if (!t) return NULL;
+    *t = (ticket){.prm = p, .n_new = spec->n_new, .on_done = spec->on_done, .user = spec->user,
+                  .scores = wh_mem_alloc(spec->n_new, sizeof *t->scores)};
+    if (t->scores) return t;
+    free_ticket(t);
+    return NULL;
+}
+
 /* Weights that overflow make no number; such a score is 0, so that it ranks last. */
 static double score_at(wh_prm *p, const float *values, size_t width)
 {
@@ -337,6 +346,8 @@ static void on_values(void *user, const wh_score_result *r)
         p->head_flops += flops;
         result.scores = t->scores;
     }
+    *t->link = t->next;
+    if (t->next) t->next->link = t->link;
     if (t->on_done) t->on_done(t->user, &result);
     free_ticket(t);
 }
@@ -373,19 +384,15 @@ wh_code wh_prm_score(wh_prm *p, wh_job *job, const wh_prm_spec *spec, wh_err *er
 {
     if (!spec->n_new || spec->n_new > spec->n_steps)
         return wh_err_set(err, WH_ERR_ARG, "%zu new steps of %zu cannot be scored", spec->n_new, spec->n_steps);
-    wh_tok_ids ids = {0};
-    ticket *t = wh_mem_zalloc(1, sizeof *t);
+    ticket *t = create_ticket(p, spec);
     size_t *positions = wh_mem_alloc(spec->n_steps, sizeof *positions);
-    wh_code code = WH_OK;
-    if (t) t->scores = wh_mem_alloc(spec->n_new, sizeof *t->scores);
-    if (!t || !t->scores || !positions) code = wh_err_set(err, WH_ERR_NOMEM, "no memory to score %zu steps", spec->n_steps);
-    if (code == WH_OK) {
-        t->prm = p;
-        t->n_new = spec->n_new;
-        t->on_done = spec->on_done;
-        t->user = spec->user;
-        code = p->own_engine ? wh_prm_render(p, &ids, positions, spec, err) : take_prefix(p, &ids, positions, spec, err);
+    if (!t || !positions) {
+        free_ticket(t);
+        free(positions);
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory to score %zu steps", spec->n_steps);
     }
+    wh_tok_ids ids = {0};
+    wh_code code = p->own_engine ? wh_prm_render(p, &ids, positions, spec, err) : take_prefix(p, &ids, positions, spec, err);
     if (code == WH_OK) code = submit(p, t, job, &ids, positions, spec, err);
     if (code == WH_OK) {
         t->next = p->tickets;

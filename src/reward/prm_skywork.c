@@ -9,14 +9,13 @@
  */
 #include "reward/prm_impl.h"
 
-#include <string.h>
-
 static wh_code put_line(const wh_prm_input *in, wh_tok_ids *ids, wh_tok_str step, wh_err *err)
 {
     wh_buf line = {0};
     wh_buf_put(&line, step.s, step.n);
     if (!wh_buf_ok(&line)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a step of %zu bytes", step.n);
-    for (char *at = line.data; at && (at = memchr(at, '\n', line.len - (size_t)(at - line.data)));) *at = ' ';
+    for (size_t i = 0; i < line.len; i++)
+        if (line.data[i] == '\n') line.data[i] = ' ';
     wh_code code = wh_prm_put(in, ids, (wh_tok_str){wh_buf_str(&line), line.len}, 0, err);
     wh_buf_free(&line);
     return code == WH_OK ? wh_tok_ids_push(ids, in->marker, err) : code;

@@ -52,7 +52,8 @@ wh_code wh_prm_put_turns(const wh_prm_input *in, wh_tok_ids *ids, size_t *positi
 {
     wh_buf said = {0};
     wh_chat_msg *m = wh_mem_alloc(2 * in->n_steps, sizeof *m);
-    wh_code code = m ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a conversation of %zu turns", in->n_steps);
+    if (!m) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a conversation of %zu turns", in->n_steps);
+    wh_code code = WH_OK;
     for (size_t i = 0; code == WH_OK && i < in->n_steps; i++) {
         m[2 * i] = (wh_chat_msg){WH_CHAT_USER, turns[i]};
         m[2 * i + 1] = (wh_chat_msg){WH_CHAT_ASSISTANT, {reply, strlen(reply)}};
