@@ -262,11 +262,11 @@ void wh_cache_commit(wh_cache *c, const wh_cache_seq *s, size_t n)
     }
 }
 
-void wh_cache_keep(wh_cache *c, const wh_cache_seq *s)
+void wh_cache_keep(wh_cache *c, const wh_cache_seq *s, size_t n)
 {
-    if (!s->blocks) return;
-    int32_t i = (int32_t)s->nodes[s->blocks - 1];
-    if (c->nodes[i].computed && c->nodes[i].computed < B) copy_beginning(c, i, c->nodes[i].computed, 0);
+    size_t k = n % B ? n % B : B - 1;
+    int32_t i = (int32_t)s->nodes[(n - 1) / B];
+    if (c->nodes[i].open != NONE) copy_beginning(c, i, k, 0);
 }
 
 void wh_cache_close(wh_cache *c, wh_cache_seq *s)

@@ -44,9 +44,10 @@ bool   wh_cache_extend(wh_cache *c, wh_cache_seq *s, int32_t token);
 uint32_t wh_cache_open_half(const wh_cache *c, const wh_cache_seq *s, size_t p);
 /* The first n tokens of s are computed now: others may find them. */
 void   wh_cache_commit(wh_cache *c, const wh_cache_seq *s, size_t n);
-/* Leave a copy of the unfinished last block behind for others to find: the sequence goes on and will close
- * its own. Does nothing when there is no free block. */
-void   wh_cache_keep(wh_cache *c, const wh_cache_seq *s);
+/* The first n tokens of s are computed, but not committed yet. Leave a copy of the last block behind for others
+ * to find, since the sequence goes on and will close its own: of a block that n fills all but the last token,
+ * which who finds it computes again. Does nothing when there is no free block. */
+void   wh_cache_keep(wh_cache *c, const wh_cache_seq *s, size_t n);
 /* The sequence lets go of its blocks; what was committed may be found until the room is needed. */
 void   wh_cache_close(wh_cache *c, wh_cache_seq *s);
 

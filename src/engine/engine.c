@@ -288,7 +288,7 @@ static void admit(wh_engine *e)
         if (!e->waiting) e->waiting_end = &e->waiting;
         j->next = NULL;
         wh_cache_open(e->cache, &j->seq, j->tokens, job_reusable(j));
-        j->computed = j->seq.len;
+        j->computed = j->found = j->seq.len;
         j->ledger.reused_tokens += j->computed;
         /* In order of age: a job that was put back is older than what came in since. */
         size_t at = e->n_active++;
@@ -426,11 +426,10 @@ static void account(wh_engine *e, job *j, uint64_t logits)
 
 /* A prompt that j computed itself may be wanted by samples that start later, when j has gone on from its last
  * block and closed it. */
-static void keep_prompt(wh_engine *e, const job *j, size_t before)
+static void keep_prompt(wh_engine *e, const job *j)
 {
     enum { WORTH = 8 }; /* tokens */
-    if (!j->scores && before < j->n_prefix && j->computed == j->n_prefix && j->planned >= WORTH)
-        wh_cache_keep(e->cache, &j->seq);
+    if (!j->scores && j->computed == j->n_prefix && j->n_prefix - j->found >= WORTH) wh_cache_keep(e->cache, &j->seq, j->n_prefix);
 }
 
 static void collect(wh_engine *e, const wh_batch *b)
@@ -441,10 +440,9 @@ static void collect(wh_engine *e, const wh_batch *b)
         uint64_t logits = 0;
         for (size_t o = 0; o < b->n_logits; o++) logits += e->out_jobs[o] == j;
         account(e, j, logits);
-        size_t before = j->computed;
         j->computed += j->planned;
+        keep_prompt(e, j);
         wh_cache_commit(e->cache, &j->seq, j->computed);
-        keep_prompt(e, j, before);
     }
     for (size_t o = 0; o < b->n_out; o++) {
         job *j = e->out_jobs[o];

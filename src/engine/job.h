@@ -12,6 +12,7 @@ typedef struct job {
     int32_t *tokens; /* prefix, then what was generated; room for the longest it can get */
     size_t   n_tokens, n_prefix;
     size_t   computed;        /* of tokens: K and V are in the cache */
+    size_t   found;           /* of them: found in the cache when the job started */
     size_t   planned;         /* rows in the batch being built */
     wh_cache_seq seq;
     wh_ledger    ledger;
