@@ -119,6 +119,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
 $(B)/src/app/manifest.o: models/MANIFEST
+$(B)/src/app/cmd_trace.o: src/app/trace.html
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(ASFLAGS) $(DEPFLAGS) -c -o $@ $<
@@ -139,7 +140,7 @@ $(B)/whet: $(APP_OBJ) $(B)/libwhet.a
 $(UNIT): $(B)/test_%: $(B)/tests/unit/test_%.o $(B)/libwhet.a
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) $(LIBS_TEST)
 $(B)/test_opt: $(B)/src/app/opt.o $(B)/src/app/suggest.o
-$(B)/test_score: $(B)/src/app/score.o
+$(B)/test_score: $(B)/src/app/score.o $(B)/src/app/rule.o $(B)/src/app/width.o $(B)/src/app/json.o
 $(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
 	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(FUZZ): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwhet.a
@@ -181,6 +182,7 @@ lint: ## cppcheck and clang-tidy over the sources
 # ---- first contact, benchmarks, installation ---------------------------------------------------------
 .PHONY: demo bench
 demo: $(B)/whet ## fetch the default model and solve a problem by eight samples and a vote
+	@python3 -m pip --version >/dev/null 2>&1 || sh tools/deps.sh --pull
 	$(B)/whet pull
 	$(B)/whet solve --n 8 --seed 1 "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. How many clips did Natalia sell altogether in April and May?"
 bench: $(B)/whet $(BENCH) ## time the kernels and the engine on this machine

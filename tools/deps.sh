@@ -5,6 +5,7 @@
 #                            machine's brings the cross compiler, the libraries for it and qemu-user
 #   tools/deps.sh --lint     what `make lint` needs
 #   tools/deps.sh --fuzz     what `make fuzz` needs
+#   tools/deps.sh --pull     what `whet pull` needs where only a package index can be reached
 set -eu
 
 packages="gcc make pkg-config libpcre2-dev libjansson-dev libzstd-dev libopenblas-dev libssl-dev libcurl4-openssl-dev libcmocka-dev"
@@ -13,6 +14,7 @@ want=${1:-$host}
 foreign=
 case $want in
 --lint) packages="cppcheck clang-tidy" ;;
+--pull) packages="python3 python3-pip" ;;
 --fuzz) packages="clang llvm libclang-rt-14-dev libomp-14-dev" ;;
 "$host") ;;
 aarch64) foreign=arm64 ;;
