@@ -28,6 +28,8 @@ static void take_way(cut *c, wh_act_q *w, size_t rows, size_t q_stride, size_t k
     w->q = take(c, rows, q_stride);
     w->d = take(c, rows, w->blocks * sizeof *w->d);
     w->sum = take(c, rows, k / WH_ACT_SUM * sizeof *w->sum);
+    w->sum32 = take(c, rows, k / 32 * sizeof *w->sum32);
+    if (block == 32) w->scaled = take(c, rows, w->blocks * sizeof *w->scaled);
 }
 
 static void lay_out(wh_act *a, cut *c, unsigned ways)

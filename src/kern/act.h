@@ -15,9 +15,11 @@ enum { WH_ACT_SUM = 16, WH_ACT_BLOCK = 256 };
 typedef enum { WH_ACT_FLOAT = 1, WH_ACT_32 = 2, WH_ACT_256 = 4 } wh_act_way;
 
 typedef struct wh_act_q {
-    int8_t  *q;   /* row r starts at q + r * q_stride (act); the padding is zero */
-    float   *d;   /* row r starts at d + r * blocks */
-    int16_t *sum; /* sum of q over each 16 k; row r starts at sum + r * (k / 16) */
+    int8_t  *q;      /* row r starts at q + r * q_stride (act); the padding is zero */
+    float   *d;      /* row r starts at d + r * blocks */
+    int16_t *sum;    /* sum of q over each 16 k; row r starts at sum + r * (k / 16) */
+    int16_t *sum32;  /* the same over each 32 k; sum32 + r * (k / 32) */
+    float   *scaled; /* by32 alone: d · float(sum32); scaled + r * (k / 32) */
     size_t   blocks; /* per row: k / 32, or k / 256 rounded up */
 } wh_act_q;
 

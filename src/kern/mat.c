@@ -132,30 +132,22 @@ wh_act_way wh_mat_way(const wh_mat *w)
 
 /* The scratch area: the kernel's own, one panel of y, and what prepare() writes. */
 typedef struct scratch {
-    char    *kernel;
-    float   *y;     /* WH_MM_ROWS x 16 */
-    char    *start; /* WH_MM_ROWS x k / 16 int32 */
-    int16_t *sum;   /* WH_MM_ROWS x k / 32 */
+    char  *kernel;
+    float *y;     /* WH_MM_ROWS x 16 */
+    char  *start; /* WH_MM_ROWS x k / 16 int32 */
 } scratch;
 
 static size_t start_bytes(size_t k) { return k / WH_ACT_SUM * 4; }
-static size_t sum_bytes(size_t k) { return k / 32 * 2; }
 
-static scratch lay_out(void *p, size_t k)
+static scratch lay_out(void *p)
 {
-    char *c = p;
-    char *y = c + WH_MM_SCRATCH, *start = y + WH_MM_ROWS * WH_PANEL * sizeof(float);
-    return (scratch){c, (float *)(void *)y, start, (int16_t *)(void *)(start + WH_MM_ROWS * start_bytes(k))};
+    char *c = p, *y = c + WH_MM_SCRATCH;
+    return (scratch){c, (float *)(void *)y, y + WH_MM_ROWS * WH_PANEL * sizeof(float)};
 }
 
 size_t wh_mat_scratch(const wh_mat *w)
 {
-    return (WH_MM_SCRATCH + WH_MM_ROWS * (WH_PANEL * sizeof(float) + start_bytes(w->k) + sum_bytes(w->k)) + 63) / 64 * 64;
-}
-
-static void sums_of_32(int16_t *restrict out, const int16_t *restrict sum, size_t groups)
-{
-    for (size_t g = 0; g < groups; g++) out[g] = (int16_t)(sum[2 * g] + sum[2 * g + 1]);
+    return (WH_MM_SCRATCH + WH_MM_ROWS * (WH_PANEL * sizeof(float) + start_bytes(w->k)) + 63) / 64 * 64;
 }
 
 static void starts(int32_t *restrict out, const int16_t *restrict sum, size_t groups, int off)
@@ -163,37 +155,26 @@ static void starts(int32_t *restrict out, const int16_t *restrict sum, size_t gr
     for (size_t g = 0; g < groups; g++) out[g] = -off * sum[g];
 }
 
-static void scaled_sums(float *restrict out, const int16_t *restrict sum, const float *restrict d, size_t groups)
-{
-    for (size_t g = 0; g < groups; g++) out[g] = d[g] * (float)sum[g];
-}
-
-/* Fill start and sum of the call for its m rows (layout.h says what a layout wants). */
-static void prepare(wh_mm *a, const wh_mat *w, const wh_act_q *q, size_t row, const scratch *s)
+/* Set start and sum of the call for its m rows (layout.h says what a layout wants). AMX multiplies weights that have
+ * lost their offset, so its products start at zero. */
+static void prepare(wh_mm *a, const wh_mm_entry *e, const wh_mat *w, const wh_act_q *q, size_t row, const scratch *s)
 {
     const wh_layout_info *f = &wh_layout_table[w->layout];
-    size_t groups = w->k / (size_t)f->group, sums = w->k / WH_ACT_SUM;
-    bool   by16 = f->group == WH_ACT_SUM;
-    a->sum = by16 ? q->sum + row * sums : s->sum;
-    a->sum_stride = groups * sizeof(int16_t);
+    size_t         groups = w->k / (size_t)f->group;
+    const int16_t *sum = (f->group == WH_ACT_SUM ? q->sum : q->sum32) + row * groups;
+    a->sum = sum;
+    a->sum_stride = groups * sizeof *sum;
     a->start = s->start;
     a->start_stride = groups * 4;
-    for (size_t i = 0; i < a->m; i++) {
-        const int16_t *sum = q->sum + (row + i) * sums;
-        if (!by16) {
-            int16_t *out = s->sum + i * groups;
-            sums_of_32(out, sum, groups);
-            sum = out;
-        }
-        void *start = s->start + i * groups * 4;
-        if (f->family == WH_FAMILY_LEGACY && f->min) scaled_sums(start, sum, q->d + (row + i) * q->blocks, groups);
-        else if (w->layout == WH_LAYOUT_k4m) starts(start, sum, groups, 8);
-        else if (f->family == WH_FAMILY_LEGACY || by16) starts(start, sum, groups, (int)a->off);
-    }
+    if (f->family == WH_FAMILY_LEGACY && f->min) a->start = q->scaled + row * groups;
+    else if (e->isa != WH_ISA_INDEX_amx && w->layout != WH_LAYOUT_k5m)
+        for (size_t i = 0; i < a->m; i++)
+            starts((int32_t *)(void *)(s->start + i * groups * 4), sum + i * groups, groups,
+                   w->layout == WH_LAYOUT_k4m ? 8 : (int)a->off);
 }
 
 /* Panels [p0, p1) times rows [row, row + m) of x. */
-static void mul_rows(wh_mm_fn *fn, const wh_mat *w, float *y, size_t y_stride, const wh_act *x, size_t row, size_t m,
+static void mul_rows(const wh_mm_entry *e, const wh_mat *w, float *y, size_t y_stride, const wh_act *x, size_t row, size_t m,
                      size_t p0, size_t p1, const scratch *s)
 {
     wh_act_way      way = wh_mat_way(w);
@@ -208,11 +189,11 @@ static void mul_rows(wh_mm_fn *fn, const wh_mat *w, float *y, size_t y_stride, c
         a.x_stride = x->q_stride;
         a.d = q->d + row * q->blocks;
         a.d_stride = q->blocks * sizeof(float);
-        prepare(&a, w, q, row, s);
+        prepare(&a, e, w, q, row, s);
     }
     size_t whole = p1 * WH_PANEL <= w->n ? p1 - p0 : p1 - p0 - 1;
     a.panels = whole;
-    if (whole) fn(&a);
+    if (whole) e->fn(&a);
     if (whole == p1 - p0) return;
     /* The last panel has fewer than 16 rows: all 16 columns into the scratch area, the real ones to y. */
     size_t columns = w->n % WH_PANEL;
@@ -220,7 +201,7 @@ static void mul_rows(wh_mm_fn *fn, const wh_mat *w, float *y, size_t y_stride, c
     a.w = w->panels + (p1 - 1) * w->panel_bytes;
     a.y = s->y;
     a.y_stride = WH_PANEL;
-    fn(&a);
+    e->fn(&a);
     for (size_t i = 0; i < m; i++)
         memcpy(y + i * y_stride + whole * WH_PANEL, s->y + i * WH_PANEL, columns * sizeof *y);
 }
@@ -230,16 +211,16 @@ void wh_mat_mul(const wh_kern *kern, const wh_mat *w, float *y, size_t y_stride,
 {
     assert(n0 % WH_PANEL == 0 && (n1 % WH_PANEL == 0 || n1 == w->n) && n1 <= w->n && x->k == w->k);
     if (m == 0 || n0 >= n1) return;
-    scratch   s = lay_out(mem, w->k);
+    scratch   s = lay_out(mem);
     size_t    begin = n0 / WH_PANEL, end = (n1 + WH_PANEL - 1) / WH_PANEL;
     size_t    chunks = (m + WH_MM_ROWS - 1) / WH_MM_ROWS, strip = end - begin;
-    wh_mm_fn *fn = wh_kern_mm(kern, w->layout, m)->fn;
+    const wh_mm_entry *e = wh_kern_mm(kern, w->layout, m);
     if (chunks > 1 && strip > STRIP_BYTES / w->panel_bytes + 1) strip = STRIP_BYTES / w->panel_bytes + 1;
     for (size_t p0 = begin; p0 < end; p0 += strip) {
         size_t p1 = p0 + strip < end ? p0 + strip : end;
         for (size_t c = 0; c < chunks; c++) {
             size_t i0 = m * c / chunks, i1 = m * (c + 1) / chunks;
-            mul_rows(fn, w, y + i0 * y_stride + (p0 - begin) * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
+            mul_rows(e, w, y + i0 * y_stride + (p0 - begin) * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
         }
     }
 }

@@ -200,6 +200,7 @@ static void activations_follow_the_contract(void **state)
             if (bad) assert_true(isnan(d));
             else if (row == 0 && (b == 1 || b == 4)) assert_true(d == 0);
             else assert_true(d == amax / 127);
+            int both = 0;
             for (size_t half = 0; half < 2; half++) {
                 int sum = 0;
                 for (size_t i = half * 16; i < half * 16 + 16; i++) {
@@ -208,7 +209,10 @@ static void activations_follow_the_contract(void **state)
                     sum += q[i];
                 }
                 assert_int_equal(a.by32.sum[b * 2 + half], sum);
+                both += sum;
             }
+            assert_int_equal(a.by32.sum32[b], both);
+            assert_true(bad ? isnan(a.by32.scaled[b]) : a.by32.scaled[b] == d * (float)both);
         }
         assert_true(isnan(a.by256.d[0]) && a.by256.d[1] > 0 && a.by256.d[2] > 0 && a.by256.blocks == 2);
         for (size_t i = 288; i < a.q_stride; i++) assert_int_equal(a.by32.q[i], 0);

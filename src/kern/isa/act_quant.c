@@ -35,16 +35,23 @@ static void quantize_row(int8_t *q, float *d, int16_t *sum, const float *x, size
     }
 }
 
+/* Row r in one way, from column k0 on. */
+static void quantize_way(wh_act_q *w, size_t q_stride, size_t k, size_t r, const float *x, size_t k0, size_t n,
+                          size_t block)
+{
+    int16_t *sum = w->sum + r * (k / WH_ACT_SUM) + k0 / WH_ACT_SUM, *sum32 = w->sum32 + r * (k / 32) + k0 / 32;
+    float   *d = w->d + r * w->blocks + k0 / block;
+    quantize_row(w->q + r * q_stride + k0, d, sum, x, n, block);
+    for (size_t g = 0; g < n / 32; g++) sum32[g] = (int16_t)(sum[2 * g] + sum[2 * g + 1]);
+    if (block == 32)
+        for (size_t g = 0; g < n / 32; g++) w->scaled[r * (k / 32) + k0 / 32 + g] = d[g] * (float)sum32[g];
+}
+
 void WH_OP(act_quantize)(wh_act *a, size_t r0, size_t r1, const float *x, size_t x_stride, size_t k0, size_t n,
                          unsigned ways)
 {
-    size_t sums = a->k / WH_ACT_SUM, s0 = k0 / WH_ACT_SUM;
     for (size_t r = r0; r < r1; r++, x += x_stride) {
-        if (ways & WH_ACT_32)
-            quantize_row(a->by32.q + r * a->q_stride + k0, a->by32.d + r * a->by32.blocks + k0 / 32,
-                         a->by32.sum + r * sums + s0, x, n, 32);
-        if (ways & WH_ACT_256)
-            quantize_row(a->by256.q + r * a->q_stride + k0, a->by256.d + r * a->by256.blocks + k0 / WH_ACT_BLOCK,
-                         a->by256.sum + r * sums + s0, x, n, WH_ACT_BLOCK);
+        if (ways & WH_ACT_32) quantize_way(&a->by32, a->q_stride, a->k, r, x, k0, n, 32);
+        if (ways & WH_ACT_256) quantize_way(&a->by256, a->q_stride, a->k, r, x, k0, n, WH_ACT_BLOCK);
     }
 }
