@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "search/backend_engine.h"
 #include "search/driver.h"
 
 #include <stdlib.h>
@@ -50,16 +49,22 @@ static wh_code take_result(wh_eval *v, const wh_question *q, const wh_event *e, 
     if (!right) return wh_err_set(err, WH_ERR_NOMEM, "no memory to grade %zu samples", r->n_samples);
     double now = wh_clock_now(), seconds = now - v->last;
     v->last = now;
+    wh_sizes sizes;
     wh_code code = grade(right, q, r->samples, r->n_samples, err);
+    if (code == WH_OK) code = wh_eval_measure(&sizes, v, e, err);
     if (code == WH_OK && v->journal) {
-        json_t *records = wh_eval_records(q, e, right, seconds);
+        json_t *records = wh_eval_records(q, e, right, &sizes, seconds);
         code = records ? wh_journal_append(v->journal, records, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
         json_decref(records);
     }
     if (code == WH_OK) code = wh_score_add(&v->score, r->samples, right, r->n_samples, err);
     free(right);
     WH_TRY(code);
+    wh_sizes_add(&v->sizes, &sizes);
     wh_ledger_add(&v->score.policy, &r->policy);
+    wh_ledger_add(&v->score.prm, &r->prm);
+    wh_ledger_add(&v->score.speculative, &r->speculative);
+    v->score.unscored += r->n_unscored;
     v->score.seconds += seconds;
     v->fresh++;
     v->fresh_tokens += r->policy.decode_tokens;
@@ -79,8 +84,8 @@ static void on_event(void *user, const wh_event *e)
 static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
 {
     wh_backend backend;
-    wh_backend_engine(&backend, v->l.engine);
-    const wh_driver_opts opts = {.on_event = on_event, .user = v, .stop = wh_interrupt_flag()};
+    wh_reward_backend(&backend, &v->reward, &v->l, (size_t)v->o->batch);
+    const wh_driver_opts opts = {.on_event = on_event, .user = v, .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
     wh_driver *d;
     WH_TRY(wh_driver_create(&d, &backend, &opts, err));
     /* As many problems at a time as keep the batch full while some of them end. */
@@ -93,7 +98,7 @@ static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
             wh_question *q = &v->data.list[next];
             if (v->done[next]) continue;
             const wh_problem p = {.question = q->problem, .prompt = prompts[next].data, .n_prompt = prompts[next].len, .seed = q->seed,
-                                  .strategy = v->choice.strategy, .params = &v->choice.params, .grouping = WH_GROUP_MATH, .user = q};
+                                  .strategy = v->choice.strategy, .params = &v->choice.params, .grouping = v->choice.grouping, .user = q};
             code = wh_driver_add(d, NULL, &p, err);
         }
         if (code == WH_OK) code = wh_driver_step(d, &idle, err);
@@ -109,7 +114,6 @@ static wh_code make_prompts(wh_eval *v, wh_tok_ids *prompts, size_t *longest, wh
     *longest = 0;
     for (size_t i = 0; i < v->data.n; i++) {
         const wh_question *q = &v->data.list[i];
-        if (v->done[i]) continue;
         if (wh_load_prompt(&v->l, &prompts[i], q->problem, strlen(q->problem), err) != WH_OK)
             return wh_err_wrap(err, "%s, line %zu", v->o->data, q->line);
         if (prompts[i].len > *longest) *longest = prompts[i].len;
@@ -133,7 +137,7 @@ static wh_code open_journal(wh_eval *v, wh_err *err)
     return WH_OK;
 }
 
-static wh_code evaluate(wh_eval *v, const wh_load_opts *machine, wh_err *err)
+static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_opts *machine, wh_err *err)
 {
     WH_TRY(wh_dataset_load(&v->data, v->o->data, (size_t)v->o->limit, (uint64_t)v->o->seed, err));
     v->done = wh_mem_zalloc(v->data.n, sizeof *v->done);
@@ -144,9 +148,9 @@ static wh_code evaluate(wh_eval *v, const wh_load_opts *machine, wh_err *err)
     }
     size_t longest = 0;
     wh_code code = wh_load_model(&v->l, machine, err);
-    if (code == WH_OK) code = open_journal(v, err);
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
-    if (code == WH_OK) code = wh_load_engine(&v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, 0, err);
+    if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
+    if (code == WH_OK) code = open_journal(v, err);
     if (code == WH_OK) code = solve_all(v, prompts, err);
     wh_err second;
     wh_code closing = wh_journal_close(v->journal, &second);
@@ -164,6 +168,7 @@ int wh_cmd_eval(int argc, char **argv)
 {
     wh_eval_opts o = {0};
     wh_load_opts machine = {0};
+    wh_reward_opts reward = {0};
     wh_search_opts search_opts;
     wh_eval v = {.o = &o};
     wh_err err;
@@ -174,19 +179,19 @@ int wh_cmd_eval(int argc, char **argv)
         return wh_out_error(&err);
     }
     const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL},
-                                   WH_SEARCH_GROUP(&search_opts), WH_LOAD_GROUP(&machine)};
+                                   WH_SEARCH_GROUP(&search_opts), WH_REWARD_GROUP(&reward), WH_LOAD_GROUP(&machine)};
     static const char about[] =
         "Solve a problem set and grade the answers. From one run with N samples comes the accuracy for every\n"
         "power of two up to N, with its 95 % interval (Wilson). With --journal a run that was interrupted, even\n"
         "killed, goes on where it stopped.";
-    const wh_opt_spec spec = {"eval", "--data FILE [options]", about, groups, 3, 0, 0, false};
+    const wh_opt_spec spec = {"eval", "--data FILE [options]", about, groups, 4, 0, 0, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
         wh_interrupt_catch();
-        wh_code code = o.data ? wh_search_opts_choose(&v.choice, &search_opts, &err)
+        wh_code code = o.data ? wh_search_opts_choose(&v.choice, &search_opts, &reward, &err)
                               : wh_err_set(&err, WH_ERR_ARG, "--data is missing: usage is whet eval %s", spec.synopsis);
         if (code == WH_OK) {
-            wh_score_init(&v.score, v.choice.n_samples, v.choice.vote);
-            code = evaluate(&v, &machine, &err);
+            wh_score_init(&v.score, v.choice.n_samples, v.choice.strategy->nested, wh_reward_wanted(&reward), &v.choice.rule);
+            code = evaluate(&v, &reward, &machine, &err);
             if (v.score.problems) wh_eval_print(&v);
             if (code == WH_OK && wh_interrupt_asked())
                 code = wh_err_set(&err, WH_ERR_CANCELLED, "interrupted after %zu of %zu problems%s", v.score.problems, v.data.n,
@@ -196,6 +201,7 @@ int wh_cmd_eval(int argc, char **argv)
     }
     wh_dataset_free(&v.data);
     free(v.done);
+    wh_reward_free(&v.reward);
     wh_load_free(&v.l);
     wh_search_opts_free(&search_opts);
     return status;

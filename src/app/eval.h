@@ -3,7 +3,9 @@
 #define WH_APP_EVAL_H
 
 #include "app/dataset.h"
+#include "app/forecast.h"
 #include "app/load.h"
+#include "app/reward.h"
 #include "app/score.h"
 #include "app/search_opts.h"
 #include "journal/journal.h"
@@ -19,10 +21,12 @@ typedef struct wh_eval {
     const wh_eval_opts *o;
     wh_search_choice    choice;
     wh_loaded           l;
+    wh_reward           reward;
     wh_dataset          data;
     bool               *done; /* per problem: the journal had it */
     wh_journal         *journal;
     wh_score            score;
+    wh_sizes            sizes;
 
     double   began, last; /* of this run; when the last problem was done */
     size_t   fresh;       /* problems of this run */
@@ -34,13 +38,17 @@ typedef struct wh_eval {
 /* What the results depend on, for the header of the journal. */
 wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err);
 
+/* How large a problem and its samples are, for the forecast. */
+wh_code wh_eval_measure(wh_sizes *out, const wh_eval *v, const wh_event *done, wh_err *err);
+
 /* The records of a problem: one per sample, and one that closes it. NULL: no memory. */
-json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *right, double seconds);
+json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *right, const wh_sizes *sizes, double seconds);
 
 /* A wh_journal_each: takes the closing records (they repeat what the samples came to) of problems in the
  * set; user is the wh_eval. */
 wh_code wh_eval_replay(void *user, const json_t *record, wh_err *err);
 
+/* eval_print.c */
 void wh_eval_show(const wh_eval *v);  /* progress */
 void wh_eval_print(const wh_eval *v); /* the result: a table, or JSON */
 

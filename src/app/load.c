@@ -2,6 +2,7 @@
 
 #include "app/manifest.h"
 #include "app/out.h"
+#include "base/file.h"
 #include "text/tok_gguf.h"
 
 #include <ctype.h>
@@ -26,6 +27,15 @@ wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_er
     wh_buf_puts(out, e ? e->name : file);
     wh_manifest_free(&m);
     return wh_buf_ok(out) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a name");
+}
+
+wh_code wh_load_sha256(char hex[65], const char *path, wh_err *err)
+{
+    wh_map map;
+    WH_TRY(wh_file_map(&map, path, err));
+    wh_file_sha256(hex, map.data, map.size);
+    wh_file_unmap(&map);
+    return WH_OK;
 }
 
 wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err)

@@ -47,4 +47,7 @@ wh_code wh_load_prompt(const wh_loaded *l, wh_tok_ids *ids, const char *problem,
 /* The name for a model reference: see wh_loaded. */
 wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_err *err);
 
+/* The SHA-256 of a file as 64 hex digits: what a journal knows a model by. */
+wh_code wh_load_sha256(char hex[65], const char *path, wh_err *err);
+
 #endif

@@ -12,9 +12,6 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const wh_opt *)a)->name, ((const wh_opt *)b)->name);
 }
 
-/* Strategies that need a PRM cannot be chosen as long as there is none to choose. */
-static bool usable(const wh_strategy *y) { return !y->needs_prm; }
-
 /* "how many answers to sample (best_of_n: 16)", or "... (default 1)" where all agree */
 static void describe(wh_buf *help, const char *name)
 {
@@ -23,7 +20,7 @@ static void describe(wh_buf *help, const char *name)
     bool differ = false;
     for (size_t s = 0; s < wh_strategy_count; s++) {
         const wh_strategy *y = wh_strategy_table[s];
-        const wh_param *row = usable(y) ? wh_param_find(y->params, y->n_params, name) : NULL;
+        const wh_param *row = wh_param_find(y->params, y->n_params, name);
         if (!row) continue;
         wh_params p;
         wh_param_defaults(&p, y->params, y->n_params);
@@ -61,7 +58,6 @@ wh_code wh_search_opts_init(wh_search_opts *o, const char *default_strategy, wh_
     wh_buf_puts(help, "how to search:");
     for (size_t s = 0; s < wh_strategy_count; s++) {
         const wh_strategy *y = wh_strategy_table[s];
-        if (!usable(y)) continue;
         wh_buf_printf(help, " %s (%s),", y->name, y->help);
         for (size_t i = 0; i < y->n_params; i++) {
             const wh_param *row = &y->params[i];
@@ -92,14 +88,11 @@ void wh_search_opts_free(wh_search_opts *o)
 static wh_code find_strategy(const wh_strategy **out, const char *name, wh_err *err)
 {
     *out = wh_strategy_find(strcmp(name, majority) == 0 ? "best_of_n" : name);
-    if (*out && !usable(*out))
-        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the strategy %s needs a process reward model, and there is none yet", name);
     if (*out) return WH_OK;
     const char *names[WH_SEARCH_OPTS_MAX];
     size_t n = 0;
     names[n++] = majority;
-    for (size_t i = 0; i < wh_strategy_count && n < WH_SEARCH_OPTS_MAX; i++)
-        if (usable(wh_strategy_table[i])) names[n++] = wh_strategy_table[i]->name;
+    for (size_t i = 0; i < wh_strategy_count && n < WH_SEARCH_OPTS_MAX; i++) names[n++] = wh_strategy_table[i]->name;
     const char *near = wh_suggest_name(name, names, n);
     wh_buf all = {0};
     for (size_t i = 0; i < n; i++) wh_buf_printf(&all, " %s", names[i]);
@@ -119,11 +112,14 @@ static size_t whole(const wh_search_choice *c, const char *name, size_t otherwis
     return v;
 }
 
-wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, wh_err *err)
+wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, const wh_reward_opts *reward, wh_err *err)
 {
-    *out = (wh_search_choice){.vote = &wh_vote_majority};
+    *out = (wh_search_choice){.grouping = wh_reward_grouping(reward), .speculate = reward->speculate};
     WH_TRY(find_strategy(&out->strategy, o->name, err));
     const wh_strategy *y = out->strategy;
+    if (y->needs_prm && !wh_reward_wanted(reward))
+        return wh_err_set(err, WH_ERR_ARG, "the strategy %s is guided by a process reward model: --prm MODEL is missing", y->name);
+    WH_TRY(wh_reward_rule(&out->rule, reward, strcmp(o->name, majority) == 0 ? &wh_vote_majority : NULL, err));
     wh_param_defaults(&out->params, y->params, y->n_params);
     for (size_t i = 0; i < o->n; i++) {
         const wh_opt *line = &o->table[i];
@@ -154,7 +150,7 @@ json_t *wh_search_opts_json(const wh_search_choice *c)
                                           : row->type == WH_PARAM_INT  ? json_integer(strtoll(s, NULL, 10))
                                                                        : json_real(strtod(s, NULL)));
     }
-    json_object_set_new(o, "vote", json_string(c->vote->name));
+    json_object_set_new(o, "grouping", json_string(c->grouping == WH_GROUP_STRING ? "string" : "math"));
     wh_buf_free(&text);
     return o;
 }

@@ -7,8 +7,8 @@
 #define WH_APP_SEARCH_OPTS_H
 
 #include "app/opt.h"
+#include "app/reward.h"
 #include "search/strategy.h"
-#include "search/vote.h"
 
 #include <jansson.h>
 
@@ -27,7 +27,9 @@ typedef struct wh_search_opts {
 typedef struct wh_search_choice {
     const wh_strategy *strategy;
     wh_params          params;
-    const wh_vote     *vote;
+    wh_rule            rule;       /* of the vote */
+    wh_grouping        grouping;
+    bool               speculate;
     size_t             n_samples;  /* the parameter n; 1 for strategies without it */
     size_t             max_tokens; /* of an answer */
 } wh_search_choice;
@@ -37,8 +39,9 @@ wh_code wh_search_opts_init(wh_search_opts *o, const char *default_strategy, wh_
 void    wh_search_opts_free(wh_search_opts *o);
 #define WH_SEARCH_GROUP(o) {"Search", (o)->table, (o)->n, (o), NULL}
 
-/* After parsing. "majority" is another name for best_of_n with the majority vote. */
-wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, wh_err *err);
+/* After parsing. "majority" is another name for best_of_n with the majority vote. WH_ERR_ARG: the strategy, or the
+ * vote, needs a PRM. */
+wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, const wh_reward_opts *reward, wh_err *err);
 
 /* {"strategy": ..., every parameter: ...}: what a journal remembers. */
 json_t *wh_search_opts_json(const wh_search_choice *c);

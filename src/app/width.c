@@ -4,6 +4,17 @@
 
 #include <ctype.h>
 
+/* Two columns wide, or perhaps: East Asian wide blocks and what emoji are made of (Unicode UAX #11). */
+static bool is_wide(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {{0x1100, 0x115F}, {0x2300, 0x23FF}, {0x2600, 0x27BF}, {0x2B00, 0x2BFF}, {0x2E80, 0xA4CF},
+                                         {0xAC00, 0xD7A3}, {0xF900, 0xFAFF}, {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6},
+                                         {0x1F000, 0x10FFFF}};
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
 /* The next character as it will be shown; its bytes, and the columns it takes. */
 static size_t next(const char **shown, size_t *length, size_t *columns, const char *text, size_t n)
 {
@@ -22,7 +33,7 @@ static size_t next(const char **shown, size_t *length, size_t *columns, const ch
         *length = 1;
         return len;
     }
-    if (c >= 0x1100 && c != 0x2026) *columns = 2;
+    if (is_wide(c)) *columns = 2;
     *shown = text;
     *length = len;
     return len;

@@ -6,8 +6,7 @@
 
 /* Append a text as one line of at most `columns`, cut with "…" (where there is room for it), runs of white space
  * as one space, none around it. Control characters and broken UTF-8 become "?", so that no text steers the
- * terminal. pad: fill with spaces up to `columns`. Returns the columns used, never underestimated: every
- * character from U+1100 on counts as two. */
+ * terminal. pad: fill with spaces up to `columns`. Returns the columns used. */
 size_t wh_width_put(wh_buf *out, const char *text, size_t n, size_t columns, bool pad);
 
 #endif

@@ -45,6 +45,7 @@ const wh_strategy wh_strategy_best_of_n = {
               "evaluate.py, --method best_of_n",
     .params = table,
     .n_params = sizeof table / sizeof table[0],
+    .nested = true,
     .advance = advance,
     .flops = flops,
 };

@@ -38,6 +38,7 @@ const wh_strategy wh_strategy_cot = {
     .source = "Wei et al. 2022 (2201.11903); official evaluate.py, --method cot",
     .params = table,
     .n_params = sizeof table / sizeof table[0],
+    .nested = true,
     .advance = advance,
     .flops = flops,
 };

@@ -69,5 +69,5 @@ void wh_strategy_answer_flops(double *policy, double *prm, const wh_task *task, 
               n * wh_strategy_compute(&task->policy, task->prompt_tokens, task->answer_tokens, task->answer_tokens);
     *prm = !task->has_prm ? 0
                           : wh_strategy_compute(&task->prm, 0, task->prm_prompt_tokens, 0) +
-                                n * wh_strategy_compute(&task->prm, task->prm_prompt_tokens, task->answer_tokens, 0);
+                                n * wh_strategy_compute(&task->prm, task->prm_prompt_tokens, task->prm_answer_tokens, 0);
 }

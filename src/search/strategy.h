@@ -58,6 +58,7 @@ void wh_wish_done(wh_wishes *out, uint32_t lane);   /* the lane wishes nothing a
 typedef struct wh_task {
     double  prompt_tokens, prm_prompt_tokens; /* before the answer begins, as policy and PRM read it */
     double  answer_tokens, step_tokens;       /* of a whole answer, of one step */
+    double  prm_answer_tokens;                /* of a whole answer as the PRM reads it */
     wh_cost policy, prm;
     bool    has_prm;
 } wh_task;
@@ -70,6 +71,7 @@ typedef struct wh_strategy {
     size_t          n_params;
     size_t          state_size; /* zeroed memory of the strategy, one per tree */
     bool            needs_prm;
+    bool            nested; /* a run with less samples is the beginning of one with more */
     /* What to do next in a lane. Called first with lane 0 and nothing but the root; other lanes exist from
      * the first wish that names them. Returns an error only for WH_ERR_NOMEM. */
     wh_code (*advance)(wh_tree *t, uint32_t lane, const void *params, void *state, wh_wishes *out, wh_err *err);

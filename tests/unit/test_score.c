@@ -9,18 +9,20 @@
 
 #include <cmocka.h>
 
+static const wh_rule majority = {.vote = &wh_vote_majority};
+
 static void test_levels(void **state)
 {
     (void)state;
     wh_score s;
-    wh_score_init(&s, 1, &wh_vote_majority);
+    wh_score_init(&s, 1, true, false, &majority);
     assert_int_equal(s.levels, 1);
     assert_int_equal(s.n[0], 1);
-    wh_score_init(&s, 6, &wh_vote_majority);
+    wh_score_init(&s, 6, true, false, &majority);
     static const size_t six[] = {1, 2, 4, 6};
     assert_int_equal(s.levels, 4);
     assert_memory_equal(s.n, six, sizeof six);
-    wh_score_init(&s, 65536, &wh_vote_majority);
+    wh_score_init(&s, 65536, true, false, &majority);
     assert_int_equal(s.levels, 17);
     assert_int_equal(s.n[16], 65536);
 }
@@ -41,7 +43,7 @@ static void test_votes(void **state)
     };
     enum { N = sizeof problems / sizeof problems[0] };
     wh_score s;
-    wh_score_init(&s, 4, &wh_vote_majority);
+    wh_score_init(&s, 4, true, false, &majority);
     size_t elected[3] = {0}, passed[3] = {0};
     for (size_t p = 0; p < N; p++) {
         wh_sample samples[4];
@@ -51,7 +53,7 @@ static void test_votes(void **state)
         for (size_t k = 0; k < 3; k++) {
             elected[k] += problems[p].elected[k];
             passed[k] += problems[p].passed[k];
-            assert_int_equal(s.right[k], elected[k]);
+            assert_int_equal(s.right[0][k], elected[k]);
             assert_int_equal(s.passed[k], passed[k]);
         }
     }

@@ -544,6 +544,7 @@ static void flops_are_predicted(void **state)
                 .prm_prompt_tokens = 8,
                 .answer_tokens = STEPS * LETTERS,
                 .step_tokens = LETTERS,
+                .prm_answer_tokens = STEPS * LETTERS,
                 .policy = f.policy,
                 .prm = f.prm,
                 .has_prm = true,

@@ -1,0 +1,68 @@
+#include "app/forecast.h"
+
+wh_code wh_forecast_prm(wh_prm_sizes *out, const wh_prm *prm, bool attached, const char *question, wh_err *err)
+{
+    *out = (wh_prm_sizes){0};
+    if (!prm || attached) return WH_OK;
+    /* Two steps of a token each: what lies between their ends, but for that token, is around every step. */
+    static const char *const steps[] = {"x", "x"};
+    const wh_prm_spec spec = {.question = question, .steps = steps, .n_steps = 2, .n_new = 2};
+    wh_tok_ids ids = {0};
+    size_t ends[2];
+    wh_code code = wh_prm_render(prm, &ids, ends, &spec, err);
+    wh_tok_ids_free(&ids);
+    WH_TRY(code);
+    out->around = ends[1] - ends[0] - 1;
+    out->question = ends[0] + 1 > out->around + 1 ? ends[0] - out->around : 0;
+    return WH_OK;
+}
+
+void wh_forecast(double *policy, double *prm_flops, const wh_sizes *sizes, size_t around, const wh_strategy *strategy,
+                 const wh_params *params, const wh_cost *policy_cost, const wh_prm *prm, bool attached)
+{
+    *policy = *prm_flops = 0;
+    if (!sizes->problems || !sizes->samples || !sizes->steps) return;
+    double problems = (double)sizes->problems, samples = (double)sizes->samples, steps = (double)sizes->steps / samples;
+    double tokens = (double)sizes->tokens / samples;
+    wh_task task = {
+        .prompt_tokens = (double)sizes->prompt_tokens / problems,
+        .prm_prompt_tokens = (double)sizes->prm_prompt_tokens / problems,
+        .answer_tokens = tokens,
+        .step_tokens = tokens / steps,
+        /* A head on the policy finds all keys but those of the last token of a step, which was drawn and not yet read. */
+        .prm_answer_tokens = attached ? steps : tokens + steps * (double)around,
+        .policy = *policy_cost,
+        .has_prm = prm != NULL,
+    };
+    if (prm) task.prm = *wh_prm_cost(prm);
+    strategy->flops(policy, prm_flops, &task, params);
+    *policy *= problems;
+    *prm_flops *= problems;
+}
+
+#define FIELDS(X) X(problems) X(samples) X(prompt_tokens) X(prm_prompt_tokens) X(tokens) X(steps)
+
+json_t *wh_sizes_json(const wh_sizes *s)
+{
+    json_t *o = json_object();
+#define PUT(field) json_object_set_new(o, #field, json_integer((json_int_t)s->field));
+    FIELDS(PUT)
+#undef PUT
+    return o;
+}
+
+wh_sizes wh_sizes_from_json(const json_t *o)
+{
+    wh_sizes s;
+#define GET(field) s.field = (uint64_t)json_integer_value(json_object_get(o, #field));
+    FIELDS(GET)
+#undef GET
+    return s;
+}
+
+void wh_sizes_add(wh_sizes *to, const wh_sizes *what)
+{
+#define ADD(field) to->field += what->field;
+    FIELDS(ADD)
+#undef ADD
+}

@@ -1,0 +1,121 @@
+#include "app/reward.h"
+
+#include "app/manifest.h"
+#include "app/out.h"
+#include "base/file.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static const char vote_words[] =
+#define WH_VOTE_X(id) #id " "
+#include "search/vote.def"
+#undef WH_VOTE_X
+    ;
+#define WORD(id, help) #id " "
+static const char aggregate_words[] = WH_AGGREGATES(WORD);
+#undef WORD
+
+const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
+    WH_OPT_CHOICE(wh_reward_opts, aggregate, "aggregate", "A", "last", aggregate_words,
+                  "one score for a solution from those of its steps, for the vote"),
+    WH_OPT_CHOICE(wh_reward_opts, grouping, "grouping", "G", "math", "math string",
+                  "when two answers are one: the same value, or the very same text"),
+    WH_OPT_STRING(wh_reward_opts, prm, "prm", "MODEL", NULL, "a process reward model: name, alias or path"),
+    WH_OPT_STRING(wh_reward_opts, head, "prm-head", "FILE", NULL, "a head file; the PRM is its trunk, or the policy when there is no --prm"),
+    WH_OPT_STRING(wh_reward_opts, kind, "prm-kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
+    WH_OPT_FLAG(wh_reward_opts, speculate, "speculate", "rows that would wait for the slowest step of a round go on with the best so far"),
+    WH_OPT_CHOICE(wh_reward_opts, vote, "vote", "V", NULL, vote_words, "how the answer is chosen (with a PRM prm_vote, else majority)"),
+};
+
+bool wh_reward_wanted(const wh_reward_opts *o) { return o->prm || o->head; }
+
+wh_grouping wh_reward_grouping(const wh_reward_opts *o) { return strcmp(o->grouping, "string") == 0 ? WH_GROUP_STRING : WH_GROUP_MATH; }
+
+wh_code wh_reward_rule(wh_rule *out, const wh_reward_opts *o, const wh_vote *otherwise, wh_err *err)
+{
+    bool scored = wh_reward_wanted(o);
+    if (o->kind && !scored) return wh_err_set(err, WH_ERR_ARG, "--prm-kind says how to use a PRM: --prm MODEL is missing");
+    if (o->speculate && !scored) return wh_err_set(err, WH_ERR_ARG, "--speculate runs ahead of a PRM's choice: --prm MODEL is missing");
+    out->vote = o->vote ? wh_vote_find(o->vote) : otherwise ? otherwise : scored ? &wh_vote_prm_vote : &wh_vote_majority;
+    if (out->vote->needs_scores && !scored)
+        return wh_err_set(err, WH_ERR_ARG, "the vote %s counts the scores of a PRM: --prm MODEL is missing", out->vote->name);
+    out->aggregate = WH_AGGREGATE_last;
+    for (int a = 0; a < WH_AGGREGATE_COUNT; a++)
+        if (strcmp(o->aggregate, wh_aggregate_name((wh_aggregate)a)) == 0) out->aggregate = (wh_aggregate)a;
+    return WH_OK;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static wh_code find_names(wh_reward *r, const wh_reward_opts *o, const wh_loaded *policy, wh_err *err)
+{
+    if (o->prm) WH_TRY(wh_manifest_resolve(&r->path, o->prm, err));
+    else wh_buf_puts(&r->path, wh_buf_str(&policy->path));
+    WH_TRY(wh_load_name(&r->name, o->prm, wh_buf_str(&r->path), err));
+    r->head = o->head;
+    if (o->head) {
+        const char *slash = strrchr(o->head, '/');
+        wh_buf_printf(&r->name, " with %s", slash ? slash + 1 : o->head);
+    }
+    if (!wh_buf_ok(&r->path) || !wh_buf_ok(&r->name)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a name");
+    r->attached = o->head && same_file(wh_buf_str(&r->path), wh_buf_str(&policy->path));
+    return WH_OK;
+}
+
+wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy, const wh_load_opts *machine, size_t tokens, size_t rows,
+                       wh_err *err)
+{
+    wh_load_opts share = *machine;
+    if (wh_reward_wanted(o)) WH_TRY(find_names(r, o, policy, err));
+    bool two = wh_reward_wanted(o) && !r->attached;
+    if (two) share.memory /= 2;
+    WH_TRY(wh_load_engine(policy, &share, tokens, rows, 0, err));
+    if (!wh_reward_wanted(o)) return WH_OK;
+    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .engine = {.memory = share.memory, .max_rows = rows}};
+    const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,
+                              .engine = policy->engine};
+    wh_out_progress("loading %s", wh_buf_str(&r->name));
+    wh_code code = two ? wh_prm_open(&r->prm, wh_buf_str(&r->path), &opts, policy->par, err) : wh_prm_attach(&r->prm, &on, &opts, policy->par, err);
+    wh_out_progress("%s", "");
+    return code == WH_OK ? WH_OK : wh_err_wrap(err, "the PRM");
+}
+
+void wh_reward_backend(wh_backend *out, wh_reward *r, const wh_loaded *policy, size_t rows)
+{
+    if (!r->prm) {
+        wh_backend_engine(out, policy->engine);
+        return;
+    }
+    r->pair = (wh_backend_pair){.policy = policy->engine, .prm = r->prm, .attached = r->attached, .rows = rows};
+    wh_backend_engine_pair(out, &r->pair);
+}
+
+void wh_reward_free(wh_reward *r)
+{
+    wh_prm_free(r->prm);
+    wh_buf_free(&r->path);
+    wh_buf_free(&r->name);
+    *r = (wh_reward){0};
+}
+
+wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err)
+{
+    char model[65], head[65];
+    *out = NULL;
+    if (r->prm) {
+        WH_TRY(wh_load_sha256(model, wh_buf_str(&r->path), err));
+        if (r->head) WH_TRY(wh_load_sha256(head, r->head, err));
+        *out = json_pack("{s:s, s:s, s:s, s:s?}", "name", wh_buf_str(&r->name), "kind", wh_prm_name(r->prm), "sha256", model, "head_sha256",
+                         r->head ? head : NULL);
+    } else {
+        *out = json_null();
+    }
+    return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the PRM's name");
+}

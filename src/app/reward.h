@@ -1,0 +1,49 @@
+/* reward: from --prm and the options beside it to a process reward model that stands beside the policy, and to
+ * the way its scores are counted. */
+#ifndef WH_APP_REWARD_H
+#define WH_APP_REWARD_H
+
+#include "app/load.h"
+#include "app/rule.h"
+#include "reward/prm.h"
+#include "search/backend_engine.h"
+
+#include <jansson.h>
+
+/* Values of wh_reward_options, the group that commands with a search share. */
+typedef struct wh_reward_opts {
+    const char *prm, *kind, *head, *vote, *aggregate, *grouping;
+    bool        speculate;
+} wh_reward_opts;
+
+extern const wh_opt wh_reward_options[];
+enum { WH_REWARD_OPTIONS = 7 };
+#define WH_REWARD_GROUP(values) {"Reward and vote", wh_reward_options, WH_REWARD_OPTIONS, values, NULL}
+
+/* Is a PRM asked for? A head without a model is one on the policy. */
+bool        wh_reward_wanted(const wh_reward_opts *o);
+wh_grouping wh_reward_grouping(const wh_reward_opts *o);
+/* The vote that was asked for; without --vote: `otherwise`, or prm_vote where that is NULL and there is a PRM, or
+ * majority. WH_ERR_ARG: options that make no sense without a PRM. */
+wh_code wh_reward_rule(wh_rule *out, const wh_reward_opts *o, const wh_vote *otherwise, wh_err *err);
+
+typedef struct wh_reward {
+    wh_prm         *prm;      /* NULL: there is none */
+    bool            attached; /* a head on the policy's own engine */
+    wh_buf          path, name;
+    const char     *head;     /* path of the head file; NULL: none */
+    wh_backend_pair pair;
+} wh_reward; /* starts as {0} */
+
+/* The policy's engine (as wh_load_engine) and, when it is wanted, the PRM; --memory is divided between the two. */
+wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy, const wh_load_opts *machine, size_t tokens, size_t rows,
+                       wh_err *err);
+/* Borrows both. */
+void wh_reward_backend(wh_backend *out, wh_reward *r, const wh_loaded *policy, size_t rows);
+/* After the driver, before the policy. */
+void wh_reward_free(wh_reward *r);
+
+/* {"name", "kind", "sha256", "head_sha256"}, or null: what results depend on. */
+wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err);
+
+#endif
