@@ -29,9 +29,10 @@ ifneq ($(ARCH),$(HOSTARCH))
   PKG_CONFIG := PKG_CONFIG_LIBDIR=/usr/lib/$(ARCH)-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
 endif
 
-DEPS  := libpcre2-8 jansson libzstd openblas libcrypto
+DEPS  := libpcre2-8 jansson libzstd libcrypto
 DEPS_APP := libcurl
 DEPS_TEST := cmocka
+DEPS_BENCH := openblas
 
 # Install what is missing before anything is compiled; silent and instant when nothing is.
 ifeq ($(filter help clean,$(MAKECMDGOALS)),)
@@ -41,9 +42,10 @@ ifeq ($(filter help clean,$(MAKECMDGOALS)),)
   endif
 endif
 
-CFLAGS_DEPS := $(shell $(PKG_CONFIG) --cflags $(DEPS) $(DEPS_APP) $(DEPS_TEST))
+CFLAGS_DEPS := $(shell $(PKG_CONFIG) --cflags $(DEPS) $(DEPS_APP) $(DEPS_TEST) $(DEPS_BENCH))
 LIBS      = $(shell $(PKG_CONFIG) --libs $(DEPS)) -lm
 LIBS_APP  = $(shell $(PKG_CONFIG) --libs $(DEPS_APP))
+LIBS_BENCH = $(shell $(PKG_CONFIG) --libs $(DEPS_BENCH))
 LIBS_TEST = $(shell $(PKG_CONFIG) --libs $(DEPS_TEST))
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -146,7 +148,7 @@ $(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
 $(FUZZ): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwhet.a
 	$(CC) $(OPT) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/bench_%: $(B)/bench/%.o $(B)/libwhet.a
-	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_BENCH)
 
 # ---- tests -------------------------------------------------------------------------------------------
 .PHONY: check unit checkasm
