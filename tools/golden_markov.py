@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Make tests/golden/markov.gguf: a complete model whose behaviour is known, for tests of the command line.
+"""Make tests/golden/markov*.gguf: complete models whose behaviour is known, for tests of the command line.
 
     pip install gguf numpy
     tools/golden_markov.py tests/golden/tok_qwen2.gguf tests/golden/markov.gguf
+    tools/golden_markov.py tests/golden/tok_qwen2.gguf tests/golden/markov_steps.gguf steps
 
 It is a Markov chain in the clothes of a transformer: the blocks add nothing to the residual stream, every
 token that matters has a dimension of its own, and the head holds the logarithms of the chances of what
-follows it. Whatever it is asked, it muses for a while and then puts a number into a box.
+follows it. Whatever it is asked, it muses for a while and then puts a number into a box; with "steps" it muses
+in paragraphs, for searches that go step by step.
 """
 import sys
 import numpy as np
@@ -23,6 +25,12 @@ CHAIN = {  # what may follow a token, and how often
     "}": {".": 0.9, "<|im_end|>": 0.1},
     ".": {"<|im_end|>": 1},
 }
+STEPS = {
+    "\n": {"\n": 0.5, " the": 0.4, "\\": 0.1},
+    " the": {" of": 0.5, ".": 0.4, "\\": 0.1},
+    " of": {" the": 0.8, ".": 0.2},
+    ".": {"\n": 0.95, "<|im_end|>": 0.05},
+}
 
 
 def field(f):
@@ -31,7 +39,8 @@ def field(f):
     return f.contents()
 
 
-def main(source, target):
+def main(source, target, steps=None):
+    chain = {**CHAIN, **STEPS} if steps else CHAIN
     reader = gguf.GGUFReader(source)
     spell = str.maketrans({" ": "Ġ", "\n": "Ċ"})
     w = gguf.GGUFWriter(target, "llama")
@@ -41,13 +50,13 @@ def main(source, target):
         kind = f.types[0]
         w.add_key_value(key, field(f), kind, sub_type=f.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
     tokens = field(reader.fields["tokenizer.ggml.tokens"])
-    ids = {t: tokens.index(t.translate(spell)) for t in list(CHAIN) + ["<|im_end|>"]}
-    states = list(CHAIN)
+    ids = {t: tokens.index(t.translate(spell)) for t in list(chain) + ["<|im_end|>"]}
+    states = list(chain)
     assert len(states) < D
     embedding = np.zeros((len(tokens), D), np.float32)
     embedding[:, D - 1] = 1  # all other tokens
     head = np.full((len(tokens), D), -8, np.float32)
-    for i, (state, follow) in enumerate(CHAIN.items()):
+    for i, (state, follow) in enumerate(chain.items()):
         embedding[ids[state]] = 0
         embedding[ids[state], i] = 1
         for token, chance in follow.items():

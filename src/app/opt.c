@@ -165,10 +165,11 @@ static wh_code unknown_option(const wh_opt_spec *spec, const char *word, wh_err 
 
 static wh_code take_option(const wh_opt_spec *spec, char **argv, int argc, int *i, wh_err *err)
 {
-    const char *word = argv[*i], *name = word + 2, *eq = strchr(name, '=');
+    bool two = argv[*i][1] == '-';
+    const char *word = argv[*i], *name = word + 1 + two, *eq = strchr(name, '=');
     size_t n = eq ? (size_t)(eq - name) : strlen(name), index;
     const wh_opt_group *group;
-    const wh_opt *o = word[1] == '-' ? find_option(spec, name, n, &group, &index) : NULL;
+    const wh_opt *o = two || n == 1 ? find_option(spec, name, n, &group, &index) : NULL;
     if (!o) return unknown_option(spec, word, err);
     char what[64];
     snprintf(what, sizeof what, "--%s", o->name);

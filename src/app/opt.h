@@ -5,6 +5,7 @@
  * by commands: each use is a group with the struct that its values go to.
  *
  *     --name value   --name=value   --flag   --   (what follows is not an option)
+ *     -n value   -n=value   -f                    (names of one letter)
  */
 #ifndef WH_APP_OPT_H
 #define WH_APP_OPT_H

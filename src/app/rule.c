@@ -69,7 +69,7 @@ wh_code wh_rule_json(json_t **out, bool scored, const wh_sample *s, size_t n, wh
 wh_code wh_rule_table(wh_buf *out, const wh_sample *s, size_t n, wh_err *err)
 {
     enum { FIRST = 10, COLUMN = 17 };
-    wh_buf_printf(out, "%-*s", FIRST, "by");
+    wh_buf_printf(out, "%-*s", FIRST, "vote");
     for (int a = 0; a < WH_AGGREGATE_COUNT; a++) {
         bool last = a + 1 == WH_AGGREGATE_COUNT;
         wh_buf_printf(out, "%-*s", last ? 0 : COLUMN, wh_aggregate_name((wh_aggregate)a));

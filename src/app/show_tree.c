@@ -8,7 +8,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { COLUMNS = 80, ROWS = 24, RAIL = 32 }; /* RAIL: columns for the branches, at most */
+enum {
+    COLUMNS = 80,
+    ROWS = 24,
+    RAIL = 32, /* columns for the branches, at most */
+    FULL = 40  /* a finished tree of so many nodes is drawn with everything that was dropped */
+};
 
 typedef struct line {
     size_t   from; /* in the text */
@@ -19,6 +24,7 @@ typedef struct picture {
     const wh_tree   *tree;
     const wh_result *result; /* NULL: the search is under way, only what is in play is drawn */
     int32_t          winner;
+    bool             full; /* what was dropped has lines of its own */
     bool             colours;
     size_t           columns, rows;
     wh_buf           text, lines; /* lines: of struct line */
@@ -75,12 +81,20 @@ static const wh_sample *sample_of(const picture *p, uint32_t node)
     return NULL;
 }
 
+/* Did it come to a solution, at the node or below it? */
+static bool led_somewhere(const wh_tree *t, uint32_t node)
+{
+    bool any = t->nodes[node].fate == WH_FATE_SOLUTION;
+    for (uint32_t i = t->nodes[node].first_child; i && !any; i = t->nodes[i].next) any = led_somewhere(t, i);
+    return any;
+}
+
 /* "★ 0.93 Half as many clips in May is 24.  = 72" */
 static void node_line(picture *p, const wh_buf *rail, uint32_t node, uint32_t level)
 {
     const wh_node *n = &p->tree->nodes[node];
     const wh_sample *s = sample_of(p, node);
-    bool won = s && s->group == p->winner && s->group >= 0, out = n->fate != WH_FATE_IN_PLAY && n->fate != WH_FATE_SOLUTION;
+    bool won = s && s->group == p->winner && s->group >= 0, out = p->result && !led_somewhere(p->tree, node);
     const char *mark = won                                ? "\xE2\x98\x85" /* ★ */
                        : n->fate == WH_FATE_SOLUTION     ? "\xE2\x9C\x93" /* ✓ */
                        : n->fate == WH_FATE_DUPLICATE    ? "="
@@ -106,7 +120,7 @@ static void node_line(picture *p, const wh_buf *rail, uint32_t node, uint32_t le
     }
     size_t reserve = s ? 20 : 0;
     left = left > reserve + 10 ? left - reserve : 10;
-    wh_width_put(&p->text, n->text, n->text_len, left, false);
+    if (!wh_width_put(&p->text, n->text, n->text_len, left, false)) wh_buf_puts(&p->text, "(nothing)");
     if (s) {
         if (won) colour(p, "1;32");
         wh_buf_puts(&p->text, wh_buf_str(&answer));
@@ -121,10 +135,11 @@ static void node_line(picture *p, const wh_buf *rail, uint32_t node, uint32_t le
 static bool is_drawn(const picture *p, const wh_node *n)
 {
     if (n->fate == WH_FATE_SPECULATIVE || n->state == WH_NODE_RUNNING) return false;
-    return p->result || n->fate == WH_FATE_IN_PLAY || n->fate == WH_FATE_SOLUTION;
+    if (p->full) return true;
+    return p->result ? led_somewhere(p->tree, (uint32_t)(n - p->tree->nodes)) : n->fate == WH_FATE_IN_PLAY || n->fate == WH_FATE_SOLUTION;
 }
 
-/* "4 being written, 3 dropped (0.31 0.12 0.05)" below a node whose search is under way */
+/* "… 4 being written, × 3 dropped: 0.31 0.12 0.05" below a node: those of its children that have no lines of their own */
 static void draw_rest(picture *p, const wh_buf *rail, uint32_t node, uint32_t level)
 {
     size_t running = 0, dropped = 0;
@@ -132,8 +147,9 @@ static void draw_rest(picture *p, const wh_buf *rail, uint32_t node, uint32_t le
     for (uint32_t i = p->tree->nodes[node].first_child; i; i = p->tree->nodes[i].next) {
         const wh_node *n = &p->tree->nodes[i];
         if (n->fate == WH_FATE_SPECULATIVE) continue;
-        if (n->state == WH_NODE_RUNNING) running++;
-        else if (!is_drawn(p, n)) {
+        if (n->state == WH_NODE_RUNNING) {
+            running++;
+        } else if (!is_drawn(p, n)) {
             dropped++;
             if (n->scores && scores.len < 30) wh_buf_printf(&scores, " %.2f", n->value);
         }
@@ -153,6 +169,7 @@ static void draw_children(picture *p, wh_buf *rail, uint32_t node, uint32_t leve
 {
     size_t length = rail->len, drawn = 0, done = 0;
     for (uint32_t i = p->tree->nodes[node].first_child; i; i = p->tree->nodes[i].next) drawn += is_drawn(p, &p->tree->nodes[i]);
+    draw_rest(p, rail, node, level);
     for (uint32_t i = p->tree->nodes[node].first_child; i; i = p->tree->nodes[i].next) {
         if (!is_drawn(p, &p->tree->nodes[i])) continue;
         bool last = ++done == drawn;
@@ -164,7 +181,6 @@ static void draw_children(picture *p, wh_buf *rail, uint32_t node, uint32_t leve
         draw_children(p, rail, i, level + 1);
         rail->len = length;
     }
-    if (!p->result) draw_rest(p, rail, node, level);
 }
 
 /* ---- on the terminal ------------------------------------------------------------------------------------------------ */
@@ -221,6 +237,6 @@ void wh_show_tree_event(wh_show_tree *s, const wh_event *e)
 
 void wh_show_tree_done(wh_show_tree *s, const wh_event *e, int32_t winner)
 {
-    picture p = {.tree = e->tree, .result = e->result, .winner = winner};
+    picture p = {.tree = e->tree, .result = e->result, .winner = winner, .full = e->tree->n_nodes <= FULL};
     draw(s, &p);
 }

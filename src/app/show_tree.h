@@ -1,8 +1,9 @@
 /* show_tree: a search as a tree on the terminal.
  *
  * While it grows: the branches in play, redrawn in place, a line each; what was dropped is a count below its
- * parent. When it is done: the whole tree, what was dropped dim, solutions of the winning answer starred. Where
- * standard error is no terminal only the finished tree is written, in plain lines without colours.
+ * parent. When it is done: the whole tree, what was dropped dim, solutions of the winning answer starred; of a large
+ * one only what led to solutions, and counts. Where standard error is no terminal only the finished tree is written,
+ * in plain lines without colours.
  */
 #ifndef WH_APP_SHOW_TREE_H
 #define WH_APP_SHOW_TREE_H

@@ -15,7 +15,7 @@ check solve --seed 99999999999999999999 x
 check solve --memory 12Q x
 check solve --threads 1000000 x
 check solve --json=yes x
-check solve -n 4 x
+check solve -nn 4 x
 check solve --strategy majorty x
 check solve --strategy quux x
 check solve --strategy cot --n 4 x

@@ -77,6 +77,8 @@ static void test_values(void **state)
     assert_string_equal(v.policy, "-");
     assert_true(v.batch.n == 3 && v.batch.v[2] == 64);
     assert_true(given[4] && !given[1]);
+    assert_int_equal(PARSE("-n", "4"), WH_OK);
+    assert_int_equal(v.n, 4);
     assert_int_equal(PARSE("--n", "4", "--n=5"), WH_OK);
     assert_int_equal(v.n, 5);
     assert_int_equal(PARSE("--memory=1.5g"), WH_OK);
@@ -130,7 +132,7 @@ static void test_nonsense(void **state)
     (void)state;
     REFUSED("unknown option --tempreature; did you mean --temperature?", "--tempreature", "1");
     REFUSED("unknown option --temp; did you mean --temperature?", "--temp=1");
-    REFUSED("unknown option -n; did you mean --n?", "-n", "4");
+    REFUSED("unknown option -nn; did you mean --n?", "-nn", "4");
     REFUSED("unknown option --quux; `whet test --help` lists the options", "--quux");
     REFUSED("--json takes no value", "--json=yes");
     REFUSED("--n wants a value: --n N", "--n");
