@@ -100,7 +100,7 @@ static void print_votes(const wh_score *s)
     size_t from = s->levels > COLUMNS ? s->levels - COLUMNS : 0;
     char name[WH_RULE_NAME];
     wh_out_printf("\n%-14s", "vote");
-    for (size_t i = from; i < s->levels; i++) wh_out_printf("  n = %-10zu", s->n[i]);
+    for (size_t i = from; i < s->levels; i++) wh_out_printf(i + 1 < s->levels ? "  n = %-10zu" : "  n = %zu", s->n[i]);
     wh_out_puts("\n");
     for (size_t r = 0; r < s->n_rules; r++) {
         wh_out_printf("%-14s", wh_rule_name(name, &s->rules[r]));

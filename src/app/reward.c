@@ -7,17 +7,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Words with a space before each; the first space is skipped. */
 static const char vote_words[] =
-#define WH_VOTE_X(id) #id " "
+#define WH_VOTE_X(id) " " #id
 #include "search/vote.def"
 #undef WH_VOTE_X
     ;
-#define WORD(id, help) #id " "
+#define WORD(id, help) " " #id
 static const char aggregate_words[] = WH_AGGREGATES(WORD);
 #undef WORD
 
 const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
-    WH_OPT_CHOICE(wh_reward_opts, aggregate, "aggregate", "A", "last", aggregate_words,
+    WH_OPT_CHOICE(wh_reward_opts, aggregate, "aggregate", "A", "last", aggregate_words + 1,
                   "one score for a solution from those of its steps, for the vote"),
     WH_OPT_CHOICE(wh_reward_opts, grouping, "grouping", "G", "math", "math string",
                   "when two answers are one: the same value, or the very same text"),
@@ -25,7 +26,7 @@ const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
     WH_OPT_STRING(wh_reward_opts, head, "prm-head", "FILE", NULL, "a head file; the PRM is its trunk, or the policy when there is no --prm"),
     WH_OPT_STRING(wh_reward_opts, kind, "prm-kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
     WH_OPT_FLAG(wh_reward_opts, speculate, "speculate", "rows that would wait for the slowest step of a round go on with the best so far"),
-    WH_OPT_CHOICE(wh_reward_opts, vote, "vote", "V", NULL, vote_words, "how the answer is chosen (with a PRM prm_vote, else majority)"),
+    WH_OPT_CHOICE(wh_reward_opts, vote, "vote", "V", NULL, vote_words + 1, "how the answer is chosen (with a PRM prm_vote, else majority)"),
 };
 
 bool wh_reward_wanted(const wh_reward_opts *o) { return o->prm || o->head; }

@@ -81,6 +81,9 @@ static const wh_sample *sample_of(const picture *p, uint32_t node)
     return NULL;
 }
 
+/* Whether a duplicate was scored depends on which of the two was written first: it is not shown. */
+static bool has_score(const wh_node *n) { return n->scores && n->fate != WH_FATE_DUPLICATE; }
+
 /* Did it come to a solution, at the node or below it? */
 static bool led_somewhere(const wh_tree *t, uint32_t node)
 {
@@ -106,7 +109,7 @@ static void node_line(picture *p, const wh_buf *rail, uint32_t node, uint32_t le
     colour(p, out ? "2" : won ? "1;32" : "0");
     wh_buf_printf(&p->text, "%s ", mark);
     left -= 2;
-    if (n->scores) {
+    if (has_score(n)) {
         if (!out) colour(p, n->value >= 0.8 ? "32" : n->value >= 0.5 ? "33" : "31");
         wh_buf_printf(&p->text, "%.2f ", n->value);
         left -= 5;
@@ -151,7 +154,7 @@ static void draw_rest(picture *p, const wh_buf *rail, uint32_t node, uint32_t le
             running++;
         } else if (!is_drawn(p, n)) {
             dropped++;
-            if (n->scores && scores.len < 30) wh_buf_printf(&scores, " %.2f", n->value);
+            if (has_score(n) && scores.len < 30) wh_buf_printf(&scores, " %.2f", n->value);
         }
     }
     if (running || dropped) {
@@ -237,6 +240,8 @@ void wh_show_tree_event(wh_show_tree *s, const wh_event *e)
 
 void wh_show_tree_done(wh_show_tree *s, const wh_event *e, int32_t winner)
 {
-    picture p = {.tree = e->tree, .result = e->result, .winner = winner, .full = e->tree->n_nodes <= FULL};
+    size_t wanted = 0;
+    for (uint32_t i = 1; i < e->tree->n_nodes; i++) wanted += e->tree->nodes[i].fate != WH_FATE_SPECULATIVE;
+    picture p = {.tree = e->tree, .result = e->result, .winner = winner, .full = wanted <= FULL};
     draw(s, &p);
 }
