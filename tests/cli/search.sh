@@ -84,7 +84,7 @@ for broken in '' 'x' '{"event": "step"}' '[1]' '{"event": 1}'; do
     check trace broken.jsonl
 done
 check trace none.jsonl
-check trace t.jsonl -o none/t.html
+check trace t.jsonl -o none/t.html 2>&1 | sed 's/tmp[0-9]*/tmpN/'
 check trace
 check solve $policy --n 1 --trace none/t.jsonl "$q"
 check solve $policy --n 1 --trace /dev/full "$q" | tail -n 2
