@@ -396,16 +396,26 @@ static const char *random_steps(void *user, const char *path, uint64_t seed)
     return text;
 }
 
-static const char *const commands[] = {
-    "cot", "best_of_n n=8", "beam n=8", "beam n=8 variant=hf", "beam n=9 width=2 granularity=2", "dvts n=16",
-    "dvts n=8 width=2 variant=hf", "lookahead n=8", "lookahead n=8 ahead=2", "rebase n=8", "particle n=8",
-    "mcts n=8", "mcts n=8 parallel=1 width=3",
+/* Every strategy of strategy.def, and what else is worth a run. */
+static const char *const variants[] = {
+    "beam n=8 variant=hf", "beam n=9 width=2 granularity=2", "dvts n=16", "dvts n=8 width=2 variant=hf", "lookahead n=8 ahead=2",
+    "mcts n=8 parallel=1 width=3",
 };
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+enum { VARIANTS = sizeof variants / sizeof variants[0] };
 
-static wh_code run_command(run *r, fake *f, const char *command, uint64_t seed, bool vary, bool speculate)
+/* The c-th of them, NULL after the last; valid until the next call. */
+static const char *command(size_t c)
 {
-    forest trees = {.vary = vary, .group = strstr(command, "granularity=2") ? 2 : 1};
+    static char text[64];
+    if (c >= wh_strategy_count) return c - wh_strategy_count < VARIANTS ? variants[c - wh_strategy_count] : NULL;
+    const wh_strategy *s = wh_strategy_table[c];
+    snprintf(text, sizeof text, "%s%s", s->name, wh_param_find(s->params, s->n_params, "n") ? " n=8" : "");
+    return text;
+}
+
+static wh_code run_command(run *r, fake *f, const char *words, uint64_t seed, bool vary, bool speculate)
+{
+    forest trees = {.vary = vary, .group = strstr(words, "granularity=2") ? 2 : 1};
     f->script = random_steps;
     f->score = from_text;
     f->user = &trees;
@@ -414,7 +424,7 @@ static wh_code run_command(run *r, fake *f, const char *command, uint64_t seed, 
     wh_driver *d;
     wh_err err;
     assert_int_equal(wh_driver_create(&d, &backend, &opts, &err), WH_OK);
-    run_add(r, d, command, seed);
+    run_add(r, d, words, seed);
     bool idle = false;
     while (!idle) assert_int_equal(wh_driver_step(d, &idle, &err), WH_OK);
     wh_driver_free(d);
@@ -427,7 +437,7 @@ static void trees_do_not_depend_on_company(void **state)
 {
     (void)state;
     size_t saved = 0;
-    for (int c = 0; c < COMMANDS; c++)
+    for (size_t c = 0; command(c); c++)
         for (uint64_t seed = 0; seed < 6; seed++) {
             run first = {0};
             size_t steps = 0;
@@ -435,7 +445,7 @@ static void trees_do_not_depend_on_company(void **state)
                 static const size_t rows[] = {64, 1, 5, 64, 9};
                 run r = {0};
                 fake f = {.rows = rows[k]};
-                assert_int_equal(run_command(&r, &f, commands[c], seed, true, k >= 3), WH_OK);
+                assert_int_equal(run_command(&r, &f, command(c), seed, true, k >= 3), WH_OK);
                 assert_true(r.n_samples > 0);
                 assert_memory_equal(&r.policy, &f.policy_total, sizeof r.policy);
                 if (k == 0) {
@@ -461,12 +471,12 @@ static void trees_do_not_depend_on_company(void **state)
 static void cancel_at_every_event(void **state)
 {
     (void)state;
-    for (int c = 0; c < COMMANDS; c++) {
+    for (size_t c = 0; command(c); c++) {
         size_t samples = 0;
         for (uint64_t at = 1;; at++) {
             run r = {.cancel_at = at};
             fake f = {.rows = 5};
-            assert_int_equal(run_command(&r, &f, commands[c], 3, true, true), WH_OK);
+            assert_int_equal(run_command(&r, &f, command(c), 3, true, true), WH_OK);
             assert_int_equal(r.n_done, 1);
             assert_memory_equal(&r.policy, &f.policy_total, sizeof r.policy);
             samples += r.n_samples;
@@ -481,7 +491,7 @@ static void cancel_at_every_event(void **state)
 static void out_of_memory_everywhere(void **state)
 {
     (void)state;
-    for (int c = 0; c < COMMANDS; c++)
+    for (size_t c = 0; command(c); c++)
         for (long k = 0;; k += 1 + k / 32) {
             forest trees = {.group = 1};
             fake f = {.script = random_steps, .score = from_text, .user = &trees, .rows = 5};
@@ -492,7 +502,7 @@ static void out_of_memory_everywhere(void **state)
             static const int32_t prompt[] = {1, 2, 3};
             wh_params params;
             wh_problem p = {.question = "q", .prompt = prompt, .n_prompt = 3, .params = &params};
-            run_parse(&p.strategy, &params, commands[c]);
+            run_parse(&p.strategy, &params, command(c));
             size_t before = wh_mem_count();
             wh_mem_fail_after(k);
             wh_code code = wh_driver_create(&d, &backend, &opts, &err);
@@ -531,12 +541,12 @@ static void needs_a_prm(void **state)
 static void flops_are_predicted(void **state)
 {
     (void)state;
-    for (int c = 0; c < COMMANDS; c++) {
+    for (size_t c = 0; command(c); c++) {
         double policy = 0, prm = 0, predicted_policy = 0, predicted_prm = 0;
         for (uint64_t seed = 0; seed < 50; seed++) {
             run r = {0};
             fake f = {.rows = 64};
-            assert_int_equal(run_command(&r, &f, commands[c], seed, false, false), WH_OK);
+            assert_int_equal(run_command(&r, &f, command(c), seed, false, false), WH_OK);
             policy += (double)wh_ledger_total(&r.policy);
             prm += (double)wh_ledger_total(&r.prm);
             wh_task task = {
@@ -551,7 +561,7 @@ static void flops_are_predicted(void **state)
             };
             const wh_strategy *s;
             wh_params params;
-            run_parse(&s, &params, commands[c]);
+            run_parse(&s, &params, command(c));
             double a, b;
             s->flops(&a, &b, &task, &params);
             predicted_policy += a;
