@@ -3,13 +3,15 @@
 
     pip install gguf numpy
     tools/golden_markov.py tests/golden/tok_qwen2.gguf tests/golden/markov.gguf
-    tools/golden_markov.py tests/golden/tok_qwen2.gguf tests/golden/markov_steps.gguf steps
+    tools/golden_markov.py tests/golden/tok_qwen2.gguf tests/golden/markov_steps.gguf tests/golden/markov_head.gguf
 
 It is a Markov chain in the clothes of a transformer: the blocks add nothing to the residual stream, every
 token that matters has a dimension of its own, and the head holds the logarithms of the chances of what
-follows it. Whatever it is asked, it muses for a while and then puts a number into a box; with "steps" it muses
-in paragraphs, for searches that go step by step.
+follows it. Whatever it is asked, it muses for a while and then puts a number into a box. With a third path it
+muses in paragraphs, for searches that go step by step, and a head for it is written there, which finds any step
+right with chance 0.7.
 """
+import hashlib
 import sys
 import numpy as np
 import gguf
@@ -39,8 +41,8 @@ def field(f):
     return f.contents()
 
 
-def main(source, target, steps=None):
-    chain = {**CHAIN, **STEPS} if steps else CHAIN
+def main(source, target, head_target=None):
+    chain = {**CHAIN, **STEPS} if head_target else CHAIN
     reader = gguf.GGUFReader(source)
     spell = str.maketrans({" ": "Ġ", "\n": "Ċ"})
     w = gguf.GGUFWriter(target, "llama")
@@ -87,6 +89,24 @@ def main(source, target, steps=None):
         add(f"blk.0.{norm}.weight", np.ones(D, np.float32))
     for name, rows in (("attn_q", 32), ("attn_k", 16), ("attn_v", 16), ("attn_output", D), ("ffn_gate", D), ("ffn_up", D), ("ffn_down", D)):
         add(f"blk.0.{name}.weight", np.zeros((rows, D), np.float32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    if head_target:
+        write_head(head_target, target, states)
+
+
+def write_head(path, trunk, states):
+    weight = np.zeros((1, D), np.float32)
+    weight[0, states.index("\n")] = np.log(0.7 / 0.3) / np.sqrt(D)  # steps end with a blank line
+    w = gguf.GGUFWriter(path, "whet-head")
+    w.add_string("whet.prm.kind", "head")
+    w.add_string("whet.prm.head.trunk_sha256", hashlib.sha256(open(trunk, "rb").read()).hexdigest())
+    w.add_uint32("whet.prm.head.layer", 1)
+    w.add_string("whet.prm.head.step", "blank_line")
+    w.add_tensor("whet.prm.0.weight", weight)
+    w.add_tensor("whet.prm.0.bias", np.zeros(1, np.float32))
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

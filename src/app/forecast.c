@@ -17,6 +17,13 @@ wh_code wh_forecast_prm(wh_prm_sizes *out, const wh_prm *prm, bool attached, con
     return WH_OK;
 }
 
+/* What a head on the policy still has to compute. Keys are there, hidden states are not: of a step only its last token,
+ * which was drawn and not yet read; of a whole answer all from the end of its first step on. */
+static double unread(const wh_strategy *strategy, double tokens, double steps)
+{
+    return strategy->nested ? tokens - tokens / steps : steps;
+}
+
 void wh_forecast(double *policy, double *prm_flops, const wh_sizes *sizes, size_t around, const wh_strategy *strategy,
                  const wh_params *params, const wh_cost *policy_cost, const wh_prm *prm, bool attached)
 {
@@ -29,8 +36,7 @@ void wh_forecast(double *policy, double *prm_flops, const wh_sizes *sizes, size_
         .prm_prompt_tokens = (double)sizes->prm_prompt_tokens / problems,
         .answer_tokens = tokens,
         .step_tokens = tokens / steps,
-        /* A head on the policy finds all keys but those of the last token of a step, which was drawn and not yet read. */
-        .prm_answer_tokens = attached ? steps : tokens + steps * (double)around,
+        .prm_answer_tokens = attached ? unread(strategy, tokens, steps) : tokens + steps * (double)around,
         .policy = *policy_cost,
         .has_prm = prm != NULL,
     };

@@ -57,9 +57,13 @@ static bool same_file(const char *a, const char *b)
 
 static wh_code find_names(wh_reward *r, const wh_reward_opts *o, const wh_loaded *policy, wh_err *err)
 {
-    if (o->prm) WH_TRY(wh_manifest_resolve(&r->path, o->prm, err));
-    else wh_buf_puts(&r->path, wh_buf_str(&policy->path));
-    WH_TRY(wh_load_name(&r->name, o->prm, wh_buf_str(&r->path), err));
+    if (o->prm) {
+        WH_TRY(wh_manifest_resolve(&r->path, o->prm, err));
+        WH_TRY(wh_load_name(&r->name, o->prm, wh_buf_str(&r->path), err));
+    } else {
+        wh_buf_puts(&r->path, wh_buf_str(&policy->path));
+        wh_buf_puts(&r->name, wh_buf_str(&policy->name));
+    }
     r->head = o->head;
     if (o->head) {
         const char *slash = strrchr(o->head, '/');
@@ -77,7 +81,8 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
     if (wh_reward_wanted(o)) WH_TRY(find_names(r, o, policy, err));
     bool two = wh_reward_wanted(o) && !r->attached;
     if (two) share.memory /= 2;
-    WH_TRY(wh_load_engine(policy, &share, tokens, rows, 0, err));
+    enum { BLANK_LINE = 4 }; /* tokens of one: a head on the policy reads it behind the last step too */
+    WH_TRY(wh_load_engine(policy, &share, tokens + (r->attached ? BLANK_LINE : 0), rows, 0, err));
     if (!wh_reward_wanted(o)) return WH_OK;
     const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .engine = {.memory = share.memory, .max_rows = rows}};
     const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,

@@ -12,33 +12,54 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const wh_opt *)a)->name, ((const wh_opt *)b)->name);
 }
 
-/* "how many answers to sample (best_of_n: 16)", or "... (default 1)" where all agree */
+static const wh_param *row_of(size_t strategy, const char *name)
+{
+    const wh_strategy *y = wh_strategy_table[strategy];
+    return wh_param_find(y->params, y->n_params, name);
+}
+
+/* The row whose default most strategies share. */
+static const wh_param *usual(const char *name)
+{
+    const wh_param *best = NULL;
+    size_t most = 0;
+    for (size_t s = 0; s < wh_strategy_count; s++) {
+        const wh_param *row = row_of(s, name), *other;
+        size_t same = 0;
+        for (size_t k = 0; row && k < wh_strategy_count; k++) same += (other = row_of(k, name)) && other->def == row->def;
+        if (same > most) {
+            most = same;
+            best = row;
+        }
+    }
+    return best;
+}
+
+static void put_default(wh_buf *out, const wh_param *row)
+{
+    wh_params p;
+    wh_param_defaults(&p, row, 1);
+    if (row->type == WH_PARAM_REAL) wh_buf_printf(out, "%g", row->def);
+    else wh_param_print(out, &p, row);
+}
+
+/* "lookahead: steps of each rollout (default 1)", "0 takes the most probable token (default 0.7; cot: 0)" */
 static void describe(wh_buf *help, const char *name)
 {
-    const char *text = NULL;
-    wh_buf defaults = {0}, value = {0}, common = {0};
-    bool differ = false;
-    for (size_t s = 0; s < wh_strategy_count; s++) {
-        const wh_strategy *y = wh_strategy_table[s];
-        const wh_param *row = wh_param_find(y->params, y->n_params, name);
-        if (!row) continue;
-        wh_params p;
-        wh_param_defaults(&p, y->params, y->n_params);
-        wh_buf_clear(&value);
-        if (row->type == WH_PARAM_REAL) wh_buf_printf(&value, "%g", row->def);
-        else wh_param_print(&value, &p, row);
-        wh_buf_printf(&defaults, "%s%s: %s", defaults.len ? ", " : "", y->name, wh_buf_str(&value));
-        if (!text) {
-            text = row->help;
-            wh_buf_puts(&common, wh_buf_str(&value));
+    enum { FEW = 3 }; /* strategies that are named because a parameter is theirs alone */
+    const wh_param *row = usual(name), *own;
+    size_t users = 0;
+    for (size_t s = 0; s < wh_strategy_count; s++) users += row_of(s, name) != NULL;
+    for (size_t s = 0; users <= FEW && s < wh_strategy_count; s++)
+        if (row_of(s, name)) wh_buf_printf(help, "%s%s", help->len ? ", " : "", wh_strategy_table[s]->name);
+    wh_buf_printf(help, "%s%s%s%s (default ", help->len ? ": " : "", row->help, row->choices ? ": " : "", row->choices ? row->choices : "");
+    put_default(help, row);
+    for (size_t s = 0; s < wh_strategy_count; s++)
+        if ((own = row_of(s, name)) && own->def != row->def) {
+            wh_buf_printf(help, "; %s: ", wh_strategy_table[s]->name);
+            put_default(help, own);
         }
-        differ |= strcmp(wh_buf_str(&common), wh_buf_str(&value)) != 0;
-    }
-    if (differ) wh_buf_printf(help, "%s (%s)", text, wh_buf_str(&defaults));
-    else wh_buf_printf(help, "%s (default %s)", text, wh_buf_str(&common));
-    wh_buf_free(&defaults);
-    wh_buf_free(&value);
-    wh_buf_free(&common);
+    wh_buf_putc(help, ')');
 }
 
 static bool is_known(const wh_search_opts *o, const char *name)

@@ -10,6 +10,8 @@ check solve $policy $prm --n 4 --vote log_odds --aggregate prod --grouping strin
 check solve $policy $prm --strategy beam --n 4 --width 2 --depth 6 --show tree "$q"
 check solve $policy $prm --strategy beam --n 4 --width 2 --depth 3 --json "$q"
 check solve $policy --prm "$golden/prm/judge.gguf" --prm-kind judge --strategy rebase --n 4 --depth 4 "$q"
+check solve $policy --prm-head "$golden/markov_head.gguf" --strategy beam --n 4 --width 2 --depth 5 --show tree --seed 2 "$q"
+check solve $policy --prm-head "$golden/markov_head.gguf" --n 3 --max-tokens 60 "$q"
 
 note every strategy: the same tree for one seed, on any threads, in any batch
 # What may depend on them is left out: times, and tokens that the cache had by luck.
@@ -46,6 +48,7 @@ awk 'BEGIN { for (i = 1; i <= 20; i++) printf "{\"question\": \"What is %d + %d?
 check eval $policy $prm --data set.jsonl --n 8 --depth 5 --strategy beam
 check eval $policy $prm --data set.jsonl --n 4 --vote majority
 check eval $policy $prm --data set.jsonl --n 2 --json
+check eval $policy --prm-head "$golden/markov_head.gguf" --data set.jsonl --n 4 --strategy dvts --depth 8
 note from a journal: the same votes, scores and FLOPs
 e() { "$whet" eval $policy $prm --data set.jsonl --strategy dvts --n 8 --depth 5 "$@" 2>/dev/null | sed 's/"seconds":[^,]*/"seconds":S/'; }
 e --json --journal j >whole
