@@ -188,9 +188,10 @@ static void draw_children(picture *p, wh_buf *rail, uint32_t node, uint32_t leve
 
 /* ---- on the terminal ------------------------------------------------------------------------------------------------ */
 
-static void erase(wh_show_tree *s)
+/* What removes the picture before; it goes out in one write with the next one, so that nothing flickers. */
+static void put_erase(wh_buf *out, wh_show_tree *s)
 {
-    if (s->drawn) wh_out_note("\033[%zuA\033[J", s->drawn);
+    if (s->drawn) wh_buf_printf(out, "\033[%zuA\033[J", s->drawn);
     s->drawn = 0;
 }
 
@@ -206,11 +207,13 @@ static void put_picture(wh_show_tree *s, const picture *p)
         for (size_t i = 0; i < n; i++) fit += l[i].level >= from;
     }
     wh_buf out = {0};
+    put_erase(&out, s);
+    if (from) wh_buf_puts(&out, "\033[2m\xE2\x8B\xAE\033[0m\n"); /* ⋮ */
     for (size_t i = 0; i < n; i++) {
         size_t end = i + 1 < n ? l[i + 1].from : p->text.len;
         if (l[i].level >= from) wh_buf_put(&out, p->text.data + l[i].from, end - l[i].from);
     }
-    wh_out_note("%s%s", from ? "\033[2m\xE2\x8B\xAE\033[0m\n" : "", wh_buf_str(&out));
+    wh_out_note("%s", wh_buf_str(&out));
     s->drawn = fit + (from != 0);
     wh_buf_free(&out);
 }
@@ -219,8 +222,8 @@ static void draw(wh_show_tree *s, picture *p)
 {
     wh_buf rail = {0};
     measure(p);
+    if (p->result) put_erase(&p->text, s);
     draw_children(p, &rail, 0, 1);
-    erase(s);
     if (!wh_buf_ok(&p->text) || !wh_buf_ok(&p->lines) || !wh_buf_ok(&rail)) wh_out_note("(no memory to draw the tree)\n");
     else if (p->result) wh_out_note("%s\n", wh_buf_str(&p->text));
     else put_picture(s, p);
