@@ -179,7 +179,7 @@ lint: ## cppcheck and clang-tidy over the sources
 	@sh tools/deps.sh --lint
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppressions-list=tools/cppcheck.txt \
 	  --enable=warning,performance,portability -Isrc -DWH_VERSION='"0"' -DWH_ISA=c -j$$(nproc) $(LINT_C)
-	printf '%s\n' $(LINT_C) | xargs -P$$(nproc) -n4 clang-tidy --quiet -- $(CPPFLAGS) -DWH_ISA=c -std=c11 -fopenmp
+	printf '%s\n' $(LINT_C) | xargs -P$$(nproc) -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -DWH_ISA=c -std=c11 -fopenmp
 
 # ---- first contact, benchmarks, installation ---------------------------------------------------------
 .PHONY: demo bench

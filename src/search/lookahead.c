@@ -29,10 +29,13 @@ static void flops(double *policy, double *prm, const wh_task *task, const void *
     double steps = fmax(1, task->answer_tokens / task->step_tokens), computed = 0;
     double group = p->step.granularity ? p->step.granularity : steps;
     /* A candidate of group g of steps is followed by k more, as far as there are any. */
-    for (double at = 0; at < steps; at += group)
+    double at = 0;
+    while (at < steps) {
         computed += fmin(group, steps - at) + fmin(p->ahead, fmax(0, steps - at - group));
-    uint32_t keep = p->step.n > p->step.width ? p->step.n / p->step.width : 1;
-    wh_stepwise_flops(policy, prm, task, keep * (p->step.n / keep) * computed / steps);
+        at += group;
+    }
+    uint32_t keep = p->step.n > p->step.width ? p->step.n / p->step.width : 1, each = p->step.n / keep;
+    wh_stepwise_flops(policy, prm, task, (double)keep * each * computed / steps);
 }
 
 const wh_strategy wh_strategy_lookahead = {

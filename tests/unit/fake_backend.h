@@ -125,7 +125,7 @@ static const char *fake_find_place(fake *f, uint64_t seed, uint64_t stream)
                 return fake_add_place(f, seed, stream, path)->path;
             }
     }
-    assert(!"a random stream that belongs to no place in the tree");
+    assert(false && "a random stream that belongs to no place in the tree");
     return NULL;
 }
 

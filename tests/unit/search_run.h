@@ -111,7 +111,7 @@ static void run_parse(const wh_strategy **s, wh_params *p, const char *command)
         wh_err err;
         if (wh_param_set(p, (*s)->params, (*s)->n_params, word, eq + 1, &err) != WH_OK) {
             fprintf(stderr, "%s\n", err.msg);
-            assert(!"a parameter");
+            assert(false && "a parameter");
         }
     }
 }
