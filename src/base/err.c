@@ -1,4 +1,4 @@
-#include "base/err.h"
+#include "base/err.h" /* names in parentheses below: macros for the static analyzer */
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ const char *wh_code_name(wh_code code)
     return names[code];
 }
 
-wh_code wh_err_set(wh_err *err, wh_code code, const char *fmt, ...)
+wh_code (wh_err_set)(wh_err *err, wh_code code, const char *fmt, ...)
 {
     if (!err) return code;
     err->code = code;
@@ -31,7 +31,7 @@ wh_code wh_err_set(wh_err *err, wh_code code, const char *fmt, ...)
     return code;
 }
 
-wh_code wh_err_wrap(wh_err *err, const char *fmt, ...)
+wh_code (wh_err_wrap)(wh_err *err, const char *fmt, ...)
 {
     if (!err) return WH_ERR_ARG;
     wh_err inner = *err;
@@ -44,7 +44,7 @@ wh_code wh_err_wrap(wh_err *err, const char *fmt, ...)
     return err->code;
 }
 
-wh_code wh_err_errno(wh_err *err, const char *fmt, ...)
+wh_code (wh_err_errno)(wh_err *err, const char *fmt, ...)
 {
     int saved = errno;
     if (!err) return WH_ERR_IO;
