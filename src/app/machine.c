@@ -94,7 +94,7 @@ double wh_machine_peak(wh_par *par, const wh_kern *kern, wh_type type, size_t ro
     void *source = wh_mem_zalloc(ROWS_OUT, bytes);
     wh_mat *w = NULL;
     double speed = 0;
-    if (source && bytes && wh_mat_pack(&w, type, source, ROWS_OUT, WIDTH, par, NULL) == WH_OK &&
+    if (source && bytes && wh_mat_pack(&w, WH_MAT_EXACT, type, source, ROWS_OUT, WIDTH, par, NULL) == WH_OK &&
         wh_act_create(&m.x, rows, WIDTH, wh_mat_way(w), NULL) == WH_OK) {
         m.w = w;
         m.scratch_bytes = (wh_mat_scratch(w) + 63) / 64 * 64;

@@ -84,7 +84,7 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
     enum { BLANK_LINE = 4 }; /* tokens of one: a head on the policy reads it behind the last step too */
     WH_TRY(wh_load_engine(policy, &share, tokens + (r->attached ? BLANK_LINE : 0), rows, 0, err));
     if (!wh_reward_wanted(o)) return WH_OK;
-    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .engine = {.memory = share.memory, .max_rows = rows}};
+    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .form = wh_load_form(machine), .engine = {.memory = share.memory, .max_rows = rows}};
     const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,
                               .engine = policy->engine};
     wh_out_progress("loading %s", wh_buf_str(&r->name));

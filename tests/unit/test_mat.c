@@ -69,7 +69,7 @@ static void set_up(fixture *t, int f, size_t m, size_t n, size_t k)
     t->kern = wh_kern_select(wh_cpu_detect());
     assert_int_equal(wh_par_create(&t->par, 2, &err), WH_OK);
     t->rows = random_rows(f, n, k);
-    assert_int_equal(wh_mat_pack(&t->w, formats[f].type, t->rows, n, k, t->par, &err), WH_OK);
+    assert_int_equal(wh_mat_pack(&t->w, WH_MAT_EXACT, formats[f].type, t->rows, n, k, t->par, &err), WH_OK);
     assert_int_equal(wh_mat_rows(t->w), n);
     assert_int_equal(wh_mat_cols(t->w), k);
     assert_int_equal(wh_act_create(&t->x, m, k, WH_ACT_FLOAT | WH_ACT_32 | WH_ACT_256, &err), WH_OK);
@@ -229,13 +229,13 @@ static void bad_shapes_and_no_memory(void **state)
     wh_act  a;
     uint8_t rows[4 * 34] = {0};
     assert_int_equal(wh_par_create(&par, 1, &err), WH_OK);
-    assert_int_equal(wh_mat_pack(&w, WH_TYPE_Q4_K, rows, 1, 128, par, &err), WH_ERR_UNSUPPORTED);
-    assert_int_equal(wh_mat_pack(&w, WH_TYPE_F32, rows, 1, 31, par, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, rows, 1, 128, par, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, WH_TYPE_F32, rows, 1, 31, par, &err), WH_ERR_UNSUPPORTED);
     assert_int_equal(wh_act_create(&a, 1, 33, WH_ACT_32, &err), WH_ERR_ARG);
     assert_int_equal(wh_act_create(&a, SIZE_MAX / 8, 64, WH_ACT_32, &err), WH_ERR_NOMEM);
     for (long i = 0;; i++) {
         wh_mem_fail_after(i);
-        wh_code code = wh_mat_pack(&w, WH_TYPE_Q8_0, rows, 2, 64, par, &err);
+        wh_code code = wh_mat_pack(&w, WH_MAT_EXACT, WH_TYPE_Q8_0, rows, 2, 64, par, &err);
         wh_mem_fail_after(-1);
         if (code == WH_OK) break;
         assert_int_equal(code, WH_ERR_NOMEM);

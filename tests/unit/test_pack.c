@@ -54,7 +54,7 @@ static wh_model *open_model(const char *file)
 {
     wh_err    err;
     wh_model *m;
-    if (wh_model_open(&m, file, 0, par, &err) != WH_OK) fail_msg("%s", err.msg);
+    if (wh_model_open(&m, file, 0, WH_MAT_EXACT, par, &err) != WH_OK) fail_msg("%s", err.msg);
     return m;
 }
 
@@ -212,7 +212,7 @@ static void layouts_are_those_of_their_version(void **state)
         uint8_t *rows = malloc(bytes);
         wh_mat  *w;
         for (size_t i = 0; i < bytes; i++) rows[i] = (uint8_t)(wh_rng_u64(1, 2, at++) & 0xbf); /* an f16 is finite then */
-        assert_int_equal(wh_mat_pack(&w, (wh_type)t, rows, n, k, par, NULL), WH_OK);
+        assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, (wh_type)t, rows, n, k, par, NULL), WH_OK);
         wh_buf_put(&all, wh_mat_panels(w), wh_mat_bytes(w));
         wh_mat_free(w);
         free(rows);
@@ -231,7 +231,7 @@ static void refuses(const wh_buf *file, wh_code code, const char *part)
     wh_model *m;
     wh_err    err = {0};
     assert_int_equal(wh_file_write(in_folder("bad"), file->data, file->len, NULL), WH_OK);
-    wh_code got = wh_model_open(&m, in_folder("bad"), 0, one, &err);
+    wh_code got = wh_model_open(&m, in_folder("bad"), 0, WH_MAT_EXACT, one, &err);
     if (got != code || !strstr(err.msg, part)) fail_msg("%d instead of %d, '%s' instead of '%s'", got, code, err.msg, part);
     assert_null(m);
 }
@@ -280,16 +280,16 @@ static void borrows_only_what_fits(void **state)
     wh_err  err;
     size_t  bytes = 3 * wh_layout_panel_bytes(WH_LAYOUT_k4m, 512);
     char   *p = wh_mem_alloc_aligned(bytes, 1);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, 40, 512, &err), WH_OK);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, 40, 512, &err), WH_OK);
     assert_ptr_equal(wh_mat_panels(w), p);
     assert_int_equal(wh_mat_bytes(w), bytes);
     wh_mat_free(w);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes - 64, 40, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, 32, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p + 32, bytes, 40, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, SIZE_MAX, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, 40, 500, &err), WH_ERR_UNSUPPORTED);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_I8, p, bytes, 40, 512, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes - 64, 40, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, 32, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p + 32, bytes, 40, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, SIZE_MAX, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, 40, 500, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_I8, p, bytes, 40, 512, &err), WH_ERR_UNSUPPORTED);
     assert_null(w);
     free(p);
 }
@@ -384,7 +384,7 @@ static void out_of_memory_is_reported(void **state)
             wh_model *other = NULL;
             wh_err    err = {0};
             wh_mem_fail_after(k);
-            wh_code code = what < 2 ? wh_model_open(&other, in_folder(what ? "zstd" : "plain"), 0, one, &err)
+            wh_code code = what < 2 ? wh_model_open(&other, in_folder(what ? "zstd" : "plain"), 0, WH_MAT_EXACT, one, &err)
                                     : wh_pack_write(in_folder("again"), m, source, true, one, &err);
             wh_mem_fail_after(-1);
             done = code == WH_OK;
