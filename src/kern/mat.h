@@ -38,8 +38,8 @@ wh_act_way wh_mat_way(const wh_mat *w);   /* how it wants its activations: f, by
 typedef struct wh_kern wh_kern;
 /* allowed: wh_cpu_detect(), possibly cut down by a mask. The table is static and never freed. */
 const wh_kern *wh_kern_select(wh_isa allowed);
-/* The ISA word of the kernel that this table uses for the type at batch m; NULL: none. */
-const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m);
+/* The ISA word of the kernel that this table uses for whole blocks of the type at batch m; NULL: none. */
+const char *wh_kern_isa(const wh_kern *kern, wh_mat_form form, wh_type type, size_t m);
 
 /* Quantize rows [r0, r1) of a->f in each of `ways`. Pure; threads may take disjoint rows. */
 void wh_act_quantize(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, unsigned ways);

@@ -43,7 +43,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static const char *const made[] = {"plain", "zstd", "again", "bad"};
+    static const char *const made[] = {"plain", "zstd", "again", "bad", "fast", "exact"};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) unlink(in_folder(made[i]));
     wh_par_free(par);
     wh_par_free(one);
@@ -199,6 +199,29 @@ static void keeps_what_the_source_says(void **state)
     wh_gguf_close(b);
 }
 
+/* Packed with rounded weights: the same as rounding when it is opened, and not the same as exact. */
+static void a_fast_file_stays_fast(void **state)
+{
+    (void)state;
+    wh_err    err;
+    wh_model *exact = open_model(golden("qwen2")), *fast, *bad;
+    assert_int_equal(wh_model_open(&fast, golden("qwen2"), 0, WH_MAT_FAST, par, &err), WH_OK);
+    assert_int_equal(wh_pack_write(in_folder("fast"), fast, source, false, par, &err), WH_OK);
+    wh_model *packed = open_model(in_folder("fast"));
+    assert_int_equal(packed->form, WH_MAT_FAST);
+    check_same(fast, packed);
+    assert_int_equal(wh_pack_write(in_folder("exact"), exact, source, false, par, &err), WH_OK);
+    assert_int_equal(wh_model_open(&bad, in_folder("exact"), 0, WH_MAT_FAST, par, &err), WH_ERR_ARG);
+    assert_non_null(strstr(err.msg, "packed already"));
+    float *a = logits(exact), *b = logits(fast);
+    assert_memory_not_equal(a, b, ROWS * exact->config.vocab * sizeof *a);
+    free(a);
+    free(b);
+    wh_model_free(exact);
+    wh_model_free(fast);
+    wh_model_free(packed);
+}
+
 /* The bytes of every layout. If this fails because a layout was changed on purpose: raise WH_LAYOUT_VERSION and
  * take over the new hash. Files of the old version are refused then, instead of read as the new one. */
 static void layouts_are_those_of_their_version(void **state)
@@ -215,13 +238,18 @@ static void layouts_are_those_of_their_version(void **state)
         assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, (wh_type)t, rows, n, k, par, NULL), WH_OK);
         wh_buf_put(&all, wh_mat_panels(w), wh_mat_bytes(w));
         wh_mat_free(w);
+        if (k % 256 == 0) {
+            assert_int_equal(wh_mat_pack(&w, WH_MAT_FAST, (wh_type)t, rows, n, k, par, NULL), WH_OK);
+            wh_buf_put(&all, wh_mat_panels(w), wh_mat_bytes(w));
+            wh_mat_free(w);
+        }
         free(rows);
     }
     char hex[65];
     wh_file_sha256(hex, all.data, all.len);
     wh_buf_free(&all);
     assert_int_equal(WH_LAYOUT_VERSION, 1);
-    assert_string_equal(hex, "a1fd25f06b801b31744878bb86eb8b96f054554c8ef17beb4bb881b2ecb9cea0");
+    assert_string_equal(hex, "b936c15b918b8b254db11de373240fff6667340c0335ca4c02e4b11ca34082b8");
 }
 
 /* ---- damage ------------------------------------------------------------------------------------------------ */
@@ -404,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_same_logits),
         cmocka_unit_test(keeps_what_the_source_says),
+        cmocka_unit_test(a_fast_file_stays_fast),
         cmocka_unit_test(layouts_are_those_of_their_version),
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(borrows_only_what_fits),
