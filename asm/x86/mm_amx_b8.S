@@ -13,7 +13,8 @@
  * panels is multiplied twice, side by side with itself, and one result is dropped.
  * S = u·x - 128·Σx; the second term is the start of the row, added when the step is finished.
  *
- * Bound: 16 products, 75 ns, for 32 x 32 x 256, beside 32 ns of vector work.
+ * Bound: 16 products, 75 ns, for 32 x 32 x 256, beside 32 ns of vector work. Measured on one thread of a busy machine,
+ * from the L2 cache: 2.8 to 3.2 TOP/s with m >= 64 (k4m beside it: 1.3), so about 180 ns.
  */
 /* Starts and scales of x lie alike, one for each block: one stride. */
 #define DS      r10
