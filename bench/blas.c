@@ -67,7 +67,7 @@ static void compare(wh_par *par, size_t n, size_t k, int rounds)
     wh_mat *packed = NULL;
     work job = {.kern = wh_kern_select(wh_cpu_detect()), .par = par, .y = y};
     for (size_t i = 0; w && i < n * k; i++) w[i] = (float)(wh_rng_uniform(1, 0, i) - 0.5);
-    if (!w || !y || !alone || wh_mat_pack(&packed, WH_TYPE_F32, w, n, k, par, NULL) != WH_OK ||
+    if (!w || !y || !alone || wh_mat_pack(&packed, WH_MAT_EXACT, WH_TYPE_F32, w, n, k, par, NULL) != WH_OK ||
         wh_act_create(&job.x, MOST, k, WH_ACT_FLOAT, NULL) != WH_OK) {
         fprintf(stderr, "no memory\n");
         exit(1);

@@ -146,7 +146,7 @@ static char *fill(size_t bytes, int seed)
     uint32_t state = (uint32_t)seed;
     for (size_t i = 0; i < bytes; i++) {
         state = state * 1664525u + 1013904223u;
-        p[i] = (char)(state >> 24 & 0x3b); /* as f16 pairs: numbers of an ordinary size */
+        p[i] = (char)((state >> 24 & 0x3b) | (i % 4 == 3 ? 0x38 : 0)); /* as f16 or f32: numbers of an ordinary size */
     }
     return p;
 }
@@ -156,9 +156,9 @@ static void bench(const wh_mm_entry *e, const char *weights, wh_par *par, double
     static const size_t ms[] = {1, 2, 4, 8, 16, 32, 64, 128};
     const wh_layout_info *f = &wh_layout_table[e->layout];
     bool   is_float = f->family == WH_FAMILY_FLOAT;
-    size_t k = f->family == WH_FAMILY_LEGACY ? 896 : 1536, groups = k / (size_t)f->group;
+    size_t k = f->family == WH_FAMILY_LEGACY ? 896 : 1536, groups = wh_layout_groups(e->layout, k);
     size_t x_stride = is_float ? k * 4 : k | 64; /* as wh_act lays rows out */
-    size_t blocks = f->family == WH_FAMILY_K ? k / 256 : k / 32, panel_bytes = wh_layout_panel_bytes(e->layout, k);
+    size_t blocks = f->family == WH_FAMILY_K || f->family == WH_FAMILY_BLOCK ? k / 256 : k / 32, panel_bytes = wh_layout_panel_bytes(e->layout, k);
     int    threads = wh_par_threads(par);
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
         size_t m = ms[i], panels = PASS_BYTES / panel_bytes;

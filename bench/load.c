@@ -50,7 +50,7 @@ static void measure(times *t, int round, const char *path, wh_par *par)
     wh_model *m;
     wh_err    err;
     double    wall = wh_clock_now(), cpu = cpu_seconds();
-    if (wh_model_open(&m, path, 0, par, &err) != WH_OK) {
+    if (wh_model_open(&m, path, 0, WH_MAT_EXACT, par, &err) != WH_OK) {
         fprintf(stderr, "%s\n", err.msg);
         exit(1);
     }

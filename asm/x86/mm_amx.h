@@ -1,8 +1,8 @@
-/* mm_amx: what mm_amx_k.S and mm_amx_legacy.S share.
+/* mm_amx: what mm_amx_k.S, mm_amx_legacy.S and mm_amx_b8.S share.
  *
  * y (m,n) = x (m,k) · wᵀ (n,k), int8 activations, integer weights, AMX-INT8.
  *
- *   void wh_mm_<layout>_amx(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6
+ *   void wh_mm_<layout>_amx(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6 b8
  *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
  *
  * A tile of activations is 16 rows of x by 64 k as they lie in memory; a tile of weights is 16 quads of k by the
@@ -11,6 +11,7 @@
  *
  *   mm_amx_k.S       the integer scales of a block are folded into the weights: no store before the block ends
  *   mm_amx_legacy.S  a float scale for each 32 k: a product and a store for each
+ *   mm_amx_b8.S      bytes with one scale for 256 k: nothing to unpack, steps of 32 rows
  *
  * The kernel takes x in steps of up to 16 rows, a tile. m < 16: tiles of m rows. A step that would go beyond m begins
  * earlier instead, and the rows that the step before has done are not done again.
@@ -48,8 +49,10 @@
 #define SS      r10
 #define SS3     rbp
 #define D       r11
+#ifndef DS
 #define DS      r12
 #define DS3     rbx
+#endif
 
 /* Scratch: acc of up to 128 rows and two panels, weight tiles, results, and the tile configuration. */
 #define PANEL_1 8192  /* from what belongs to the first panel of a pair to what belongs to the second: acc, LO, HI */

@@ -15,3 +15,4 @@ FUNCTION wh_mm_\layout\()_avx2
     KERNEL  k5m, 2, 5, 1, 8
     KERNEL  h4m, 2, 4, 1, 16, 1
     KERNEL  h6,  2, 6, 0, 16, 1
+    KERNEL  b8,  2, 8, 0, 1

@@ -1,6 +1,6 @@
 /* mm_avx512vnni: y (m,n) = x (m,k) · wᵀ (n,k), int8 activations, integer weights, AVX512-VNNI.
  *
- *   void wh_mm_<layout>_avx512vnni(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6
+ *   void wh_mm_<layout>_avx512vnni(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6 b8
  *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
  *
  * One lane for each of the 16 rows of a panel. A group of 32 k is unpacked into zmm0-7 (one quad of k each)
@@ -11,6 +11,8 @@
  *       for each row of x:  dot = start;  dot += zmm_q · broadcast(x[4q .. 4q+3])   for q = 0 .. 7
  *           legacy:  acc = fma(d_g · d_x, float(dot), acc)
  *           K:       S += sc_g · dot
+ *           b8:      S += dot
+ *   b8, at the end of a block:  acc = fma(d_x, D·float(S + start), acc)
  *   K, at the end of a block:  t = D·S - Dmin·M;  acc = fma(d_x, t, acc)
  *
  * The offset of a format costs nothing: the sum starts at -off·Σx (start) instead of at zero.
@@ -111,6 +113,9 @@
 .macro STORE_DOT i, x, s, d
     vmovdqa64 [ACC + 64*\i], zmm1\i
 .endm
+.macro LOAD_DOT i, x, s, d
+    vmovdqa64 zmm1\i, [ACC + 64*\i]
+.endm
 .macro STORE_SUM i, x, s, d
     vmovdqa64 [ACC + 64*\i], zmm2\i
 .endm
@@ -139,12 +144,17 @@
     .endr
 .endm
 
-/* kind: l (legacy), lm (with minima), kw (K, 16-bit dots), km (K, vpmulld), hw and hm (the same for groups of 16) */
+/* kind: l (legacy), lm (with minima), kw (K, 16-bit dots), km (K, vpmulld), hw and hm (the same for groups of 16), b */
 .macro TILE kind, rows
     .ifc \kind, l
     EACH_ROW \rows, START
     DOTS \rows, 0, 1, 2, 3, 4, 5, 6, 7
     EACH_ROW \rows, LEGACY_END
+    EACH_ROW \rows, STORE_DOT
+    .endif
+    .ifc \kind, b
+    EACH_ROW \rows, LOAD_DOT
+    DOTS \rows, 0, 1, 2, 3, 4, 5, 6, 7
     EACH_ROW \rows, STORE_DOT
     .endif
     .ifc \kind, lm
@@ -251,7 +261,7 @@
 9:
 .endm
 
-/* ---- the end of a block of a K layout: acc = fma(d_x, D·S - Dmin·M, acc), and S = 0 -------------------- */
+/* ---- the end of a block of b8 or of a K layout: acc = fma(d_x, D·S - Dmin·M, acc), and S = 0 -------------------- */
 
 /* Pairs of 8·sc as words, for k4m: zmm4-7; HEAD stands behind the scales. */
 .macro EIGHT_SC
@@ -278,6 +288,9 @@
     vmovdqa64 zmm\r, [ACC + \row]
     vmovdqa64 [ACC + \row], zmm28
 .endm
+.macro K_BLOCK_START r, t, s, d, row, none
+    vpaddd  zmm\r, zmm\r, dword ptr [\s]{1to16}
+.endm
 .macro K_EIGHT_SC r, t, s, d, row, j
     vpdpwssd zmm\r, zmm1\j, dword ptr [\s + 4*\j]{1to16}
 .endm
@@ -302,6 +315,9 @@
 .endm
 .macro K_ROWS rows, layout, mins
     EACH_K_ROW \rows, K_LOAD_S
+    .if BLOCK
+    EACH_K_ROW \rows, K_BLOCK_START
+    .endif
     .ifc \layout, k4m
     .irp j, 0, 1, 2, 3
     EACH_K_ROW \rows, K_EIGHT_SC, \j
@@ -326,22 +342,32 @@
     mov     D, [ARGS]
     mov     LEFT, [D + MM_M]
     mov     ACC, [D + MM_SCRATCH]
-    mov     SS, [D + MM_SUM_STRIDE]
     mov     XS, [D + MM_D_STRIDE]
     mov     S, K0
+    .if BLOCK
+    mov     SS, [D + MM_START_STRIDE]
+    shr     S, 6
+    add     S, [D + MM_START]
+    .else
+    mov     SS, [D + MM_SUM_STRIDE]
     .if \mins == 8
     shr     S, 3 /* 2 bytes for 16 k */
     .else
     shr     S, 4
     .endif
     add     S, [D + MM_SUM]
+    .endif
     mov     X, K0
     shr     X, 6
     add     X, [D + MM_D]
     .ifc \layout, k4m
     EIGHT_SC
     .endif
+    .if BLOCK
+    vmovaps zmm8, [HEAD]
+    .else
     vcvtph2ps zmm8, [HEAD - 64 - 16*K_GROUPS]
+    .endif
     .if \mins
     vcvtph2ps zmm9, [HEAD - 32 - 16*K_GROUPS]
     .irp j, 0, 1, 2, 3, 4, 5, 6, 7
@@ -407,7 +433,7 @@ FUNCTION wh_mm_\layout\()_avx512vnni
 
 .L\layout\()_block:
     mov     HEAD, W
-    .if LEGACY
+    .if LEGACY || BLOCK
     mov     rax, [ARGS]
     mov     rax, [rax + MM_K]
     sub     rax, K0
@@ -416,12 +442,16 @@ FUNCTION wh_mm_\layout\()_avx512vnni
     jb      1f
     mov     eax, 8
 1:  mov     [GROUPS], rax
+    .if BLOCK
+    mov     eax, 64
+    .else
     .ifc \kind, l
     inc     rax /* heads are whole lines */
     and     rax, -2
     shl     rax, 5
     .else
     shl     rax, 6
+    .endif
     .endif
     add     W, rax
     .else
@@ -440,7 +470,7 @@ FUNCTION wh_mm_\layout\()_avx512vnni
     .else
     add     HEAD, 32
     .endif
-    .else
+    .elseif !BLOCK
     vpmovsxbd zmm8, [HEAD]
     .if \starts == 2
     vpmovsxbd zmm9, [HEAD + 16]
@@ -457,7 +487,12 @@ FUNCTION wh_mm_\layout\()_avx512vnni
     add     K0, 32
     dec     qword ptr [GROUPS]
     jnz     .L\layout\()_group
-    .if !LEGACY
+    .if BLOCK
+    dec     K0
+    and     K0, -256
+    K_END   \kind, \layout, 0
+    add     K0, 256
+    .elseif !LEGACY
     sub     K0, 256
     K_END   \kind, \layout, \mins
     add     K0, 256
@@ -493,6 +528,7 @@ FUNCTION wh_mm_\layout\()_avx512vnni
 ENDFUNCTION wh_mm_\layout\()_avx512vnni
 .endm
 
+    .set BLOCK, 0
     .set LEGACY, 1
     .set WORDS, 0
     .set K_GROUPS, 0
@@ -511,3 +547,5 @@ ENDFUNCTION wh_mm_\layout\()_avx512vnni
     KERNEL  h6,  hm, 6, 2
     .set K_GROUPS, 8
     KERNEL  k5m, km, 5, 1, 4
+    .set BLOCK, 1
+    KERNEL  b8,  b,  8, 1

@@ -15,3 +15,4 @@ FUNCTION wh_mm_\layout\()_avxvnni
     KERNEL  k5m, 4, 5, 1, 8
     KERNEL  h4m, 4, 4, 1, 16
     KERNEL  h6,  4, 6, 0, 16
+    KERNEL  b8,  4, 8, 0, 1

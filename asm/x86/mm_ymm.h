@@ -1,6 +1,6 @@
 /* mm_ymm: y (m,n) = x (m,k) · wᵀ (n,k) in 256-bit registers; mm_avx2.S and mm_avxvnni.S are made from it.
  *
- *   void wh_mm_<layout>_avx2(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6; the same for avxvnni
+ *   void wh_mm_<layout>_avx2(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6 b8; the same for avxvnni
  *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
  *
  * A panel of 16 rows is two registers of 8 lanes. The integers of a group of 32 k are unpacked to the stack once
@@ -9,7 +9,8 @@
  *
  *   for each panel, block, group:  unpack;  for each row of x:
  *       chain = Σ over some quads of w_q · broadcast(x_q);  sum += chain · scale      ("flush")
- *       legacy:  acc = fma(d_g · d_x, float(sum), acc)      K: S += sum
+ *       legacy:  acc = fma(d_g · d_x, float(sum), acc)      K, b8: S += sum
+ *   b8, at the end of a block:  acc = fma(d_x, D·float(S), acc)      (AVX-VNNI: S + start)
  *   K, at the end of a block:  t = D·S - Dmin·M;  acc = fma(d_x, t, acc)
  *
  * AVX2: vpmaddubsw (u8 x s8 pairs) into a chain of int16 that cannot overflow, then one vpmaddwd, by ones or by
@@ -206,6 +207,14 @@
     EACH_ROW \rows, DOT
     .endr
 .endm
+.macro DOT_LOAD a0, a1, c0, c1, b, t, x, s, d, row, none
+    vmovdqa ymm\a0, [ACC + \row]
+    vmovdqa ymm\a1, [ACC + \row + 32]
+.endm
+.macro DOT_STORE a0, a1, c0, c1, b, t, x, s, d, row, none
+    vmovdqa [ACC + \row], ymm\a0
+    vmovdqa [ACC + \row + 32], ymm\a1
+.endm
 /* S += dot · scale */
 .macro SCALE_WORDS a0, a1, c0, c1, b, t, x, s, d, row, scale
     vmovdqa ymm\t, [ACC + \row]
@@ -316,6 +325,11 @@
     DOTS    \rows, 0, 1, 2, 3, 4, 5, 6, 7
     EACH_ROW \rows, LEGACY_END, MIN
     .endif
+    .if BLOCK
+    EACH_ROW \rows, DOT_LOAD
+    DOTS    \rows, 0, 1, 2, 3, 4, 5, 6, 7
+    EACH_ROW \rows, DOT_STORE
+    .endif
     .ifc \layout, k4m
     EACH_ROW \rows, DOT_START, 0
     DOTS    \rows, 0, 1, 2, 3, 4, 5, 6, 7
@@ -345,7 +359,7 @@
 .endm
 #else
 .macro TILE layout, rows
-    .if LEGACY
+    .if LEGACY || BLOCK
     .if BITS == 4
     CHAIN   \rows, WIDEN_FIRST, ones, 0, 1, 2, 3, 4, 5, 6, 7
     .elseif BITS == 5
@@ -360,7 +374,9 @@
     .if !MIN && BITS < 8
     EACH_ROW \rows, ADD_START
     .endif
+    .if LEGACY
     EACH_ROW \rows, LEGACY_END, MIN
+    .endif
     .endif
     .ifc \layout, k4m
     CHAIN   \rows, WIDEN_FIRST, SCALES, 0, 1, 2, 3, 4, 5, 6, 7
@@ -463,7 +479,7 @@
     .endr
 .endm
 
-/* ---- the end of a block of a K layout -------------------------------------------------------------------- */
+/* ---- the end of a block of b8 or of a K layout ----------------------------------------------------------------- */
 
 /* Words (c·sc_2j, c·sc_2j+1) into CORR; ymm3 = c in all words. HEAD stands behind the scales. */
 .macro MAKE_CORR groups
@@ -516,22 +532,30 @@
     .endif
     mov     LEFT, [ARGS + MM_M]
     mov     ACC, [ARGS + MM_SCRATCH]
-    mov     SS, [ARGS + MM_SUM_STRIDE]
     mov     XS, [ARGS + MM_D_STRIDE]
+    mov     X, K0
+    shr     X, 6
+    add     X, [ARGS + MM_D]
     mov     S, K0
+    .if BLOCK
+    mov     SS, [ARGS + MM_START_STRIDE]
+    shr     S, 6
+    add     S, [ARGS + MM_START]
+    vmovaps ymm8, [HEAD]
+    vmovaps ymm9, [HEAD + 32]
+    .else
+    mov     SS, [ARGS + MM_SUM_STRIDE]
     .if \groups == 16
     shr     S, 3
     .else
     shr     S, 4
     .endif
     add     S, [ARGS + MM_SUM]
-    mov     X, K0
-    shr     X, 6
-    add     X, [ARGS + MM_D]
     vcvtph2ps ymm8, [HEAD - 64 - 16*\groups]
     vcvtph2ps ymm9, [HEAD - 48 - 16*\groups]
     vcvtph2ps ymm10, [HEAD - 32 - 16*\groups]
     vcvtph2ps ymm11, [HEAD - 16 - 16*\groups]
+    .endif
     vpxor   xmm12, xmm12, xmm12
 2:  vmovdqa ymm4, [ACC]
     vmovdqa ymm5, [ACC + 32]
@@ -539,6 +563,11 @@
     vmovdqa [ACC + 32], ymm12
     .if \corr
     WITH_SUMS 4, 5, CORR, \groups
+    .endif
+    .if BLOCK && VNNI
+    vpbroadcastd ymm0, [S]
+    vpaddd  ymm4, ymm4, ymm0
+    vpaddd  ymm5, ymm5, ymm0
     .endif
     vcvtdq2ps ymm4, ymm4
     vcvtdq2ps ymm5, ymm5
@@ -567,12 +596,13 @@
 
 /* ---- the kernel --------------------------------------------------------------------------------------------- */
 
-/* tile: rows at once. legacy: groups = 0. K: groups in a block (8 or 16); corr: S needs Σ c·sc_g·sum_g at its end */
+/* tile: rows at once. legacy: groups = 0, b8: 1. K: groups in a block (8 or 16); corr: S needs Σ c·sc_g·sum_g at its end */
 .macro KERNEL layout, tile, bits, min, groups=0, corr=0
     .set BITS, \bits
     .set MIN, \min
     .set LEGACY, \groups == 0
     .set HALVES, \groups == 16
+    .set BLOCK, \groups == 1
 NAME \layout
     push    rbx
     push    rbp
@@ -606,7 +636,7 @@ NAME \layout
 
 .L\layout\()_block:
     mov     HEAD, W
-    .if LEGACY
+    .if LEGACY || BLOCK
     mov     rax, [ARGS + MM_K]
     sub     rax, K0
     shr     rax, 5
@@ -614,7 +644,9 @@ NAME \layout
     jb      1f
     mov     eax, 8
 1:  mov     [GROUPS], rax
-    .if MIN
+    .if BLOCK
+    mov     eax, 64
+    .elseif MIN
     shl     rax, 6
     .else
     inc     rax /* heads are whole lines */
@@ -640,7 +672,7 @@ NAME \layout
     .endif
     .endr
     add     HEAD, 32 + 32*MIN
-    .else
+    .elseif !BLOCK
     vpxor   xmm7, xmm7, xmm7
     SCALE_GROUP \layout, 0, SCALES
     .if \groups == 16
@@ -656,7 +688,12 @@ NAME \layout
     add     K0, 32
     dec     qword ptr [GROUPS]
     jnz     .L\layout\()_group
-    .if !LEGACY
+    .if BLOCK
+    dec     K0
+    and     K0, -256
+    K_END   \layout, 0, 0
+    add     K0, 256
+    .elseif !LEGACY
     sub     K0, 256
     K_END   \layout, \groups, \corr
     add     K0, 256

@@ -138,8 +138,8 @@ static void print_head(const bench *b)
     wh_out_printf("%s, %s of packed weights, %d threads, %s\n", wh_buf_str(&b->l.name), wh_out_bytes(size, (double)m->packed_bytes),
                   wh_par_threads(b->l.par), wh_cpu_best(m->isa));
     if (!b->o->quick)
-        wh_out_printf("this machine: %.1f GB/s read from memory; %.0f GFLOP/s by the %s kernel (%s) out of the cache\n", b->bandwidth / 1e9,
-                      b->peak / 1e9, wh_quant_table[b->type].name, wh_kern_isa(m->kern, b->type, 64));
+        wh_out_printf("this machine: %.1f GB/s read from memory; %.0f GFLOP/s by the %s kernel (%s%s) out of the cache\n", b->bandwidth / 1e9,
+                      b->peak / 1e9, wh_quant_table[b->type].name, m->form == WH_MAT_FAST ? "as int8, " : "", wh_kern_isa(m->kern, m->form, b->type, 64));
     wh_out_puts("\n              tokens/s   each    GB/s  of memory   GFLOP/s  of peak\n");
 }
 
@@ -166,7 +166,7 @@ static wh_code measure(bench *b, const wh_load_opts *machine, wh_err *err)
     b->type = commonest_type(b->l.model);
     if (!o->quick) {
         b->bandwidth = wh_machine_bandwidth(b->l.par);
-        b->peak = wh_machine_peak(b->l.par, b->l.model->kern, b->type, PEAK_ROWS);
+        b->peak = wh_machine_peak(b->l.par, b->l.model->kern, b->l.model->form, b->type, PEAK_ROWS);
     }
     WH_TRY(fresh_engine(b, machine, 1, err));
     WH_TRY(generate(b, 1, 0, 1, &seconds, err)); /* pages and caches get warm */

@@ -30,9 +30,9 @@ static void print_text(const char *model, wh_isa found, wh_isa allowed, const wh
     }
     wh_out_printf("\n%-8s %-12s %s\n", "format", "1 sequence", "16 sequences");
     for (int t = 0; t < WH_TYPE_COUNT; t++)
-        if (wh_kern_isa(kern, (wh_type)t, 1))
-            wh_out_printf("%-8s %-12s %s\n", wh_quant_table[t].name, wh_kern_isa(kern, (wh_type)t, batches[0]),
-                      wh_kern_isa(kern, (wh_type)t, batches[1]));
+        if (wh_kern_isa(kern, WH_MAT_EXACT, (wh_type)t, 1))
+            wh_out_printf("%-8s %-12s %s\n", wh_quant_table[t].name, wh_kern_isa(kern, WH_MAT_EXACT, (wh_type)t, batches[0]),
+                      wh_kern_isa(kern, WH_MAT_EXACT, (wh_type)t, batches[1]));
 }
 
 static json_t *words(wh_isa set)
@@ -47,12 +47,12 @@ static void print_json(const char *model, wh_isa found, wh_isa allowed, const wh
 {
     json_t *kernels = json_object();
     for (int t = 0; t < WH_TYPE_COUNT; t++) {
-        if (!wh_kern_isa(kern, (wh_type)t, 1)) continue;
+        if (!wh_kern_isa(kern, WH_MAT_EXACT, (wh_type)t, 1)) continue;
         json_t *by_batch = json_object();
         for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
             char key[8];
             snprintf(key, sizeof key, "%zu", batches[b]);
-            json_object_set_new(by_batch, key, json_string(wh_kern_isa(kern, (wh_type)t, batches[b])));
+            json_object_set_new(by_batch, key, json_string(wh_kern_isa(kern, WH_MAT_EXACT, (wh_type)t, batches[b])));
         }
         json_object_set_new(kernels, wh_quant_table[t].name, by_batch);
     }

@@ -28,6 +28,7 @@ typedef struct facts {
     bool      runs; /* the architecture is one that Whet runs */
     wh_tok   *tok;
     wh_chat  *chat;
+    wh_mat_form form;
     uint64_t  weights;
     size_t    tensors_of[WH_TYPE_COUNT];
     uint64_t  bytes_of[WH_TYPE_COUNT];
@@ -38,6 +39,7 @@ static wh_code collect(facts *f, const char *reference, wh_err *err)
     WH_TRY(wh_manifest_resolve(&f->path, reference, err));
     WH_TRY(wh_load_name(&f->name, reference, wh_buf_str(&f->path), err));
     WH_TRY(wh_gguf_open(&f->gguf, wh_buf_str(&f->path), err));
+    WH_TRY(wh_pack_form(&f->form, f->gguf, err));
     wh_prm_describe(&f->prm, f->gguf);
     f->runs = wh_config_read(&f->config, f->gguf, &f->config_why) == WH_OK;
     if (wh_tok_gguf_create(&f->tok, f->gguf, &f->tok_why) == WH_OK) {
@@ -76,7 +78,9 @@ static void print_text(const facts *f)
     if (wh_gguf_file_count(f->gguf) > 1) wh_out_printf(", %zu files", wh_gguf_file_count(f->gguf));
     wh_out_puts("\n");
     wh_gguf_str source = wh_pack_source(f->gguf);
-    if (source.s) wh_out_printf("packed     from the file with sha256 %.*s\n", (int)(source.len < 64 ? source.len : 64), source.s);
+    if (source.s)
+        wh_out_printf("packed     %sfrom the file with sha256 %.*s\n", f->form == WH_MAT_FAST ? "with --fast, " : "",
+                      (int)(source.len < 64 ? source.len : 64), source.s);
     if (f->runs) {
         wh_out_printf("shape      %s: %zu layers, width %zu, %zu heads (%zu for keys and values) of %zu, feed-forward %zu\n",
                       c->arch->name, c->layers, c->d, c->heads, c->kv_heads, c->head_dim, c->ffn);
@@ -118,7 +122,10 @@ static json_t *facts_json(const facts *f)
     json_object_set_new(o, "weights", json_integer((json_int_t)f->weights));
     json_object_set_new(o, "gguf", json_integer(wh_gguf_version(f->gguf)));
     wh_gguf_str source = wh_pack_source(f->gguf);
-    if (source.s) json_object_set_new(o, "packed_from", wh_json_text(source.s, source.len));
+    if (source.s) {
+        json_object_set_new(o, "packed_from", wh_json_text(source.s, source.len));
+        json_object_set_new(o, "fast", json_boolean(f->form == WH_MAT_FAST));
+    }
     if (f->runs)
         json_object_set_new(o, "shape", json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "arch", c->arch->name, "layers",
                                                   (json_int_t)c->layers, "d", (json_int_t)c->d, "heads", (json_int_t)c->heads, "kv_heads",

@@ -12,10 +12,11 @@
 typedef struct options {
     const char *out;
     int64_t     threads;
-    bool        zstd;
+    bool        fast, zstd;
 } options;
 
 static const wh_opt option_table[] = {
+    WH_OPT_FLAG(options, fast, "fast", "round the weights to int8: faster for many tokens at once, not quite the same results"),
     WH_OPT_STRING(options, out, "out", "FILE", NULL, "-o FILE: where it goes"),
     WH_OPT_INT(options, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
     WH_OPT_FLAG(options, zstd, "zstd", "compress it for shipping: smaller, but inflated into memory whenever it is opened"),
@@ -37,7 +38,7 @@ static wh_code pack(const options *o, const char *reference, wh_loaded *l, wh_er
     WH_TRY(wh_par_create(&l->par, (int)o->threads, err));
     wh_out_progress("reading %s", wh_buf_str(&l->path));
     WH_TRY(hash(source, wh_buf_str(&l->path), err));
-    WH_TRY(wh_model_open(&l->model, wh_buf_str(&l->path), 0, l->par, err));
+    WH_TRY(wh_model_open(&l->model, wh_buf_str(&l->path), 0, o->fast ? WH_MAT_FAST : WH_MAT_EXACT, l->par, err));
     wh_out_progress("writing %s", o->out);
     return wh_pack_write(o->out, l->model, source, o->zstd, l->par, err);
 }
@@ -58,8 +59,8 @@ int wh_cmd_pack(int argc, char **argv)
     const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL}};
     static const char about[] =
         "Write a model (a name, an alias or a path) with its weights laid out as the kernels read them. All commands take such a "
-        "file as they take a GGUF file, with the same results: it opens in no time, and processes that use it share its memory.";
-    const wh_opt_spec spec = {"pack", "MODEL -o FILE [--zstd]", about, groups, 1, 1, 1, false};
+        "file as they take a GGUF file, with the same results (unless it was made with --fast): it opens in no time, and processes that use it share its memory.";
+    const wh_opt_spec spec = {"pack", "MODEL -o FILE [--fast] [--zstd]", about, groups, 1, 1, 1, false};
     static char out[] = "--out"; /* its short form is the only one of all commands: everybody types it here */
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], "-o") == 0) argv[i] = out;

@@ -10,6 +10,7 @@
 
 const wh_opt wh_load_options[WH_LOAD_OPTIONS] = {
     WH_OPT_STRING(wh_load_opts, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ..."),
+    WH_OPT_FLAG(wh_load_opts, fast, "fast", "round the weights to int8: faster for many tokens at once, not quite the same results"),
     WH_OPT_SIZE(wh_load_opts, memory, "memory", "SIZE", "0", "limit for keys, values and scratch; 0: what fits"),
     WH_OPT_STRING(wh_load_opts, policy, "policy", "MODEL", NULL, "name, alias or path of a model (default: the one of `whet pull`)"),
     WH_OPT_INT(wh_load_opts, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
@@ -59,6 +60,8 @@ static wh_code load_chat(wh_loaded *l, wh_err *err)
     return code == WH_ERR_UNSUPPORTED ? WH_OK : code;
 }
 
+wh_mat_form wh_load_form(const wh_load_opts *o) { return o->fast ? WH_MAT_FAST : WH_MAT_EXACT; }
+
 wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
 {
     wh_isa allowed = 0;
@@ -71,7 +74,7 @@ wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
     WH_TRY(wh_load_name(&l->name, o->policy, path, err));
     WH_TRY(wh_par_create(&l->par, (int)o->threads, err));
     wh_out_progress("loading %s", wh_buf_str(&l->name));
-    wh_code code = wh_model_open(&l->model, path, allowed, l->par, err);
+    wh_code code = wh_model_open(&l->model, path, allowed, wh_load_form(o), l->par, err);
     wh_out_progress("%s", "");
     WH_TRY(code);
     if (wh_tok_gguf_create(&l->tok, l->model->gguf, err) != WH_OK) return wh_err_wrap(err, "%s", path);

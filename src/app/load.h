@@ -14,10 +14,11 @@ typedef struct wh_load_opts {
     const char *policy, *cpu_mask;
     uint64_t    memory;
     int64_t     threads;
+    bool        fast;
 } wh_load_opts;
 
 extern const wh_opt wh_load_options[];
-enum { WH_LOAD_OPTIONS = 4 };
+enum { WH_LOAD_OPTIONS = 5 };
 #define WH_LOAD_GROUP(values) {"Model and machine", wh_load_options, WH_LOAD_OPTIONS, values, NULL}
 
 typedef struct wh_loaded {
@@ -39,6 +40,9 @@ void    wh_load_free(wh_loaded *l);
 /* An engine for sequences of `tokens` tokens (the model's own limit, if that is less), `rows` of them
  * together, prompts in pieces of `chunk` (0: the engine's defaults), within --memory. */
 wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err);
+
+/* The form of packing that was asked for. */
+wh_mat_form wh_load_form(const wh_load_opts *o);
 
 /* The prompt of a problem in the model's chat format. WH_ERR_ARG: there is nothing in it;
  * WH_ERR_UNSUPPORTED: the model has no chat format. */

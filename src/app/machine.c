@@ -87,14 +87,14 @@ static double time_multiply(multiplying *m)
     return speed;
 }
 
-double wh_machine_peak(wh_par *par, const wh_kern *kern, wh_type type, size_t rows)
+double wh_machine_peak(wh_par *par, const wh_kern *kern, wh_mat_form form, wh_type type, size_t rows)
 {
     multiplying m = {.par = par, .kern = kern, .rows = rows};
     size_t threads = (size_t)wh_par_threads(par), bytes = wh_quant_row_bytes(type, WIDTH);
     void *source = wh_mem_zalloc(ROWS_OUT, bytes);
     wh_mat *w = NULL;
     double speed = 0;
-    if (source && bytes && wh_mat_pack(&w, type, source, ROWS_OUT, WIDTH, par, NULL) == WH_OK &&
+    if (source && bytes && wh_mat_pack(&w, form, type, source, ROWS_OUT, WIDTH, par, NULL) == WH_OK &&
         wh_act_create(&m.x, rows, WIDTH, wh_mat_way(w), NULL) == WH_OK) {
         m.w = w;
         m.scratch_bytes = (wh_mat_scratch(w) + 63) / 64 * 64;

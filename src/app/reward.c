@@ -78,13 +78,14 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
                        wh_err *err)
 {
     wh_load_opts share = *machine;
+    r->form = wh_load_form(machine);
     if (wh_reward_wanted(o)) WH_TRY(find_names(r, o, policy, err));
     bool two = wh_reward_wanted(o) && !r->attached;
     if (two) share.memory /= 2;
     enum { BLANK_LINE = 4 }; /* tokens of one: a head on the policy reads it behind the last step too */
     WH_TRY(wh_load_engine(policy, &share, tokens + (r->attached ? BLANK_LINE : 0), rows, 0, err));
     if (!wh_reward_wanted(o)) return WH_OK;
-    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .engine = {.memory = share.memory, .max_rows = rows}};
+    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .form = r->form, .engine = {.memory = share.memory, .max_rows = rows}};
     const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,
                               .engine = policy->engine};
     wh_out_progress("loading %s", wh_buf_str(&r->name));
@@ -118,8 +119,9 @@ wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err)
     if (r->prm) {
         WH_TRY(wh_load_sha256(model, wh_buf_str(&r->path), err));
         if (r->head) WH_TRY(wh_load_sha256(head, r->head, err));
-        *out = json_pack("{s:s, s:s, s:s, s:s?}", "name", wh_buf_str(&r->name), "kind", wh_prm_name(r->prm), "sha256", model, "head_sha256",
-                         r->head ? head : NULL);
+        *out = json_pack("{s:s, s:s, s:s, s:s?, s:s*}", "name", wh_buf_str(&r->name), "kind", wh_prm_name(r->prm), "sha256", model, "head_sha256",
+                         r->head ? head : NULL,
+                         "form", r->form == WH_MAT_FAST ? "fast" : NULL);
     } else {
         *out = json_null();
     }

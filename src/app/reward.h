@@ -29,6 +29,7 @@ wh_code wh_reward_rule(wh_rule *out, const wh_reward_opts *o, const wh_vote *oth
 
 typedef struct wh_reward {
     wh_prm         *prm;      /* NULL: there is none */
+    wh_mat_form     form;     /* asked for, of the PRM's model */
     bool            attached; /* a head on the policy's own engine */
     wh_buf          path, name;
     const char     *head;     /* path of the head file; NULL: none */
@@ -43,7 +44,7 @@ void wh_reward_backend(wh_backend *out, wh_reward *r, const wh_loaded *policy, s
 /* After the driver, before the policy. */
 void wh_reward_free(wh_reward *r);
 
-/* {"name", "kind", "sha256", "head_sha256"}, or null: what results depend on. */
+/* {"name", "kind", "sha256", "head_sha256"}, and "form" when it is not exact, or null: what results depend on. */
 wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err);
 
 #endif

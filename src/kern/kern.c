@@ -55,9 +55,9 @@ const wh_mm_entry *wh_kern_mm(const wh_kern *kern, wh_layout layout, size_t m)
     return kern->mm[layout].by_m[i];
 }
 
-const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m)
+const char *wh_kern_isa(const wh_kern *kern, wh_mat_form form, wh_type type, size_t m)
 {
-    wh_layout layout = wh_layout_of(type);
+    wh_layout layout = form == WH_MAT_FAST ? wh_layout_fast(type, WH_LAYOUT_BLOCK) : wh_layout_of(type);
     return layout == WH_LAYOUT_COUNT ? NULL : wh_isa_table[wh_kern_mm(kern, layout, m)->isa].word;
 }
 

@@ -4,6 +4,7 @@
 #include "quant/half.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 const wh_layout_info wh_layout_table[WH_LAYOUT_COUNT] = {
@@ -24,13 +25,26 @@ wh_layout wh_layout_of(wh_type type)
     return of[type];
 }
 
+wh_layout wh_layout_fast(wh_type type, size_t k)
+{
+    wh_layout exact = wh_layout_of(type);
+    return exact == WH_LAYOUT_COUNT || k % 64 != 0 ? exact : WH_LAYOUT_b8;
+}
+
+size_t wh_layout_groups(wh_layout layout, size_t k)
+{
+    size_t group = (size_t)wh_layout_table[layout].group;
+    return k / group + (k % group != 0);
+}
+
 size_t wh_layout_head_bytes(wh_layout layout, size_t k)
 {
     const wh_layout_info *f = &wh_layout_table[layout];
-    size_t rows = WH_LAYOUT_ROWS, groups = k / (size_t)f->group;
+    size_t rows = WH_LAYOUT_ROWS, groups = wh_layout_groups(layout, k);
     switch (f->family) {
     case WH_FAMILY_LEGACY: return (groups * rows * 2 * (f->min ? 2 : 1) + 63) / 64 * 64;
     case WH_FAMILY_K:      return rows * 2 * 2 + groups * rows * (f->min ? 2 : 1);
+    case WH_FAMILY_BLOCK:  return groups * rows * sizeof(float);
     case WH_FAMILY_FLOAT:  break;
     }
     return 0;
@@ -129,23 +143,59 @@ static void pack_head(wh_layout layout, uint8_t *head, const parts *p, size_t ro
     }
 }
 
+/* A block of n values of one row, rounded to d · (q - 128), d = amax / 127: the rule for activations (CONTRACT.md).
+ * Rounding to nearest even is an addition that leaves the integer in the low bits, so the loops vectorize. */
+static void requantize(uint8_t *q, float *d, const float *x, size_t n)
+{
+    uint32_t top = 0; /* the order of the magnitudes of floats is that of their bits; NaNs come out on top */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = wh_half_bits(x[i]) & 0x7fffffff;
+        top = bits > top ? bits : top;
+    }
+    float amax = wh_half_float(top), scale = 127.0f / amax;
+    bool  finite = top < 0x7f800000, nothing = !finite || scale > 0x1.fffffep127f;
+    *d = finite ? (nothing ? 0 : amax / 127.0f) : NAN;
+    if (nothing) memset(q, 128, n);
+    else
+        for (size_t i = 0; i < n; i++) q[i] = (uint8_t)(wh_half_bits(x[i] * scale + 0x1.8p23f) + 128);
+}
+
+/* One row in the BLOCK family: integers to q, scales to the heads of the panel. */
+static void pack_blocks(wh_layout layout, wh_type type, uint8_t *panel, uint8_t *q, const uint8_t *in, size_t row, size_t k)
+{
+    const wh_quant_info *t = &wh_quant_table[type];
+    float x[WH_LAYOUT_BLOCK], d;
+    for (size_t k0 = 0; k0 < k; k0 += WH_LAYOUT_BLOCK) {
+        size_t n = k - k0 < WH_LAYOUT_BLOCK ? k - k0 : WH_LAYOUT_BLOCK;
+        wh_quant_dequantize_row(type, x, in, n);
+        requantize(q + k0, &d, x, n);
+        memcpy(panel + row * sizeof d, &d, sizeof d);
+        in += n / t->block * t->block_bytes;
+        panel += wh_layout_head_bytes(layout, n) + wh_layout_body_bytes(layout, n);
+    }
+}
+
 void wh_layout_pack(wh_layout layout, wh_type type, void *panel, const void *in, size_t row_bytes, size_t rows,
                     size_t k, void *work)
 {
     const wh_layout_info *f = &wh_layout_table[layout];
     const wh_quant_info  *t = &wh_quant_table[type];
-    assert(rows >= 1 && rows <= WH_LAYOUT_ROWS && k % 32 == 0 && wh_layout_of(type) == layout);
+    assert(rows >= 1 && rows <= WH_LAYOUT_ROWS && k % 32 == 0 && (wh_layout_of(type) == layout || f->family == WH_FAMILY_BLOCK));
     if (f->family == WH_FAMILY_FLOAT) {
         pack_floats(panel, in, row_bytes, rows, k, (size_t)f->bits / 8);
         return;
     }
     uint8_t *q = work;
     memset(panel, 0, wh_layout_panel_bytes(layout, k));
-    memset(q, 0, WH_LAYOUT_ROWS * k);
+    memset(q, f->family == WH_FAMILY_BLOCK ? 128 : 0, WH_LAYOUT_ROWS * k);
     parts p;
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *block = (const uint8_t *)in + r * row_bytes;
         uint8_t       *head = panel;
+        if (f->family == WH_FAMILY_BLOCK) {
+            pack_blocks(layout, type, panel, q + r * k, block, r, k);
+            continue;
+        }
         for (size_t k0 = 0; k0 < k; k0 += WH_LAYOUT_BLOCK) {
             size_t n = k - k0 < WH_LAYOUT_BLOCK ? k - k0 : WH_LAYOUT_BLOCK;
             wh_quant_unpack_row(type, q + r * k + k0, p.d, p.m, p.sc, p.mn, block, n);

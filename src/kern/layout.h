@@ -19,7 +19,7 @@ typedef enum wh_layout {
     WH_LAYOUT_COUNT
 } wh_layout;
 
-typedef enum { WH_FAMILY_LEGACY, WH_FAMILY_K, WH_FAMILY_FLOAT } wh_family;
+typedef enum { WH_FAMILY_LEGACY, WH_FAMILY_K, WH_FAMILY_BLOCK, WH_FAMILY_FLOAT } wh_family;
 
 typedef struct wh_layout_info {
     const char *name;
@@ -35,13 +35,17 @@ enum { WH_LAYOUT_VERSION = 1 };
 
 enum {
     WH_LAYOUT_ROWS = 16,   /* rows of a panel */
-    WH_LAYOUT_BLOCK = 256, /* k of a block; the last block of a LEGACY panel may have fewer groups */
+    WH_LAYOUT_BLOCK = 256, /* k of a block; the last block of a LEGACY or BLOCK panel may be shorter */
     WH_MM_ROWS = 128,      /* most rows of x in one kernel call */
     WH_MM_SCRATCH = 64 << 10 /* bytes of scratch a kernel call may use */
 };
 
-/* WH_LAYOUT_COUNT: the type is not one for matrices. */
+/* The layout that holds the values of the type exactly. WH_LAYOUT_COUNT: the type is not one for matrices. */
 wh_layout wh_layout_of(wh_type type);
+/* The layout for a matrix of k columns in the faster form: b8, but the exact one where k % 64 != 0. */
+wh_layout wh_layout_fast(wh_type type, size_t k);
+/* Groups of k values, a shorter last one included. */
+size_t wh_layout_groups(wh_layout layout, size_t k);
 
 /* Bytes of a block's scales and of its integers, for a block of k values (k % 32 == 0, k <= 256). */
 size_t wh_layout_head_bytes(wh_layout layout, size_t k);
@@ -49,7 +53,8 @@ size_t wh_layout_body_bytes(wh_layout layout, size_t k);
 /* Bytes of a panel of k values: a multiple of 64. 0 when it overflows. */
 size_t wh_layout_panel_bytes(wh_layout layout, size_t k);
 
-/* Pack one panel: `rows` (1 .. 16) rows of a file, row_bytes apart; missing rows become zeros.
+/* Pack one panel: `rows` (1 .. 16) rows of a file, row_bytes apart; missing rows become zeros. layout: that of the
+ * type, or b8.
  * work: 16 * k bytes. */
 void wh_layout_pack(wh_layout layout, wh_type type, void *panel, const void *in, size_t row_bytes, size_t rows,
                     size_t k, void *work);
@@ -63,9 +68,10 @@ void wh_layout_pack(wh_layout layout, wh_type type, void *panel, const void *in,
  *   k4m          int8   scale per 256 k   int32: -8 · Σq                 Σq
  *   k5m          int8   scale per 256 k   not set                        Σq
  *   h4m h6       int8   scale per 256 k   int32: -off · Σq               Σq
+ *   b8           int8   scale per 256 k   int32: -128 · Σq                not set
  *   f32 f16 bf16 f32    not set           not set                        not set
  *
- * Of a legacy layout d_stride == start_stride: both have one number per group.
+ * Of a legacy layout and of b8 d_stride == start_stride: both have one number per group.
  */
 typedef struct wh_mm {
     float         *y;            /* row i starts at y + i * y_stride */
@@ -73,7 +79,7 @@ typedef struct wh_mm {
     const void    *w;            /* panels one after another */
     size_t         panels;
     size_t         m;            /* 1 .. WH_MM_ROWS */
-    size_t         k;            /* k % 32 == 0, K: k % 256 == 0 */
+    size_t         k;            /* k % 32 == 0, K: k % 256 == 0, BLOCK: k % 64 == 0 */
     const void    *x;
     size_t         x_stride;     /* bytes */
     const float   *d;

@@ -52,11 +52,11 @@ static void pack_part(void *ctx, int tid)
 }
 
 /* A matrix without its panels. */
-static wh_code create(wh_mat **out, wh_type type, size_t n, size_t k, wh_err *err)
+static wh_code create(wh_mat **out, wh_mat_form form, wh_type type, size_t n, size_t k, wh_err *err)
 {
     *out = NULL;
     const char *name = wh_quant_table[type].name;
-    wh_layout   layout = wh_layout_of(type);
+    wh_layout   layout = form == WH_MAT_FAST ? wh_layout_fast(type, k) : wh_layout_of(type);
     if (layout == WH_LAYOUT_COUNT) return wh_err_set(err, WH_ERR_UNSUPPORTED, "a %zu x %zu matrix of %s: no kernel multiplies by it", n, k, name);
     if (n == 0 || k == 0 || k % 32 != 0 || wh_quant_row_bytes(type, k) == 0)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "a %zu x %zu matrix of %s: rows must be whole blocks and multiples of 32", n, k, name);
@@ -68,13 +68,13 @@ static wh_code create(wh_mat **out, wh_type type, size_t n, size_t k, wh_err *er
     return WH_OK;
 }
 
-wh_code wh_mat_pack(wh_mat **out, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
+wh_code wh_mat_pack(wh_mat **out, wh_mat_form form, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
 {
     wh_mat  *w;
     int      threads = wh_par_threads(par);
     size_t   work_bytes;
     *out = NULL;
-    WH_TRY(create(&w, type, n, k, err));
+    WH_TRY(create(&w, form, type, n, k, err));
     uint8_t *work = wh_mem_mul(&work_bytes, k, WH_PANEL) ? wh_mem_alloc((size_t)threads, work_bytes) : NULL;
     uint8_t *panels = wh_mem_alloc_aligned(panel_count(w), w->panel_bytes);
     w->panels = w->own = panels;
@@ -90,12 +90,12 @@ wh_code wh_mat_pack(wh_mat **out, wh_type type, const void *rows, size_t n, size
     return WH_OK;
 }
 
-wh_code wh_mat_borrow(wh_mat **out, wh_type type, const void *panels, size_t bytes, size_t n, size_t k, wh_err *err)
+wh_code wh_mat_borrow(wh_mat **out, wh_mat_form form, wh_type type, const void *panels, size_t bytes, size_t n, size_t k, wh_err *err)
 {
     wh_mat *w;
     size_t  want;
     *out = NULL;
-    WH_TRY(create(&w, type, n, k, err));
+    WH_TRY(create(&w, form, type, n, k, err));
     if (!wh_mem_mul(&want, panel_count(w), w->panel_bytes) || bytes != want || (uintptr_t)panels % 64 != 0) {
         wh_mat_free(w);
         return wh_err_set(err, WH_ERR_FORMAT, "a %zu x %zu matrix of %s cannot be the %zu packed bytes at %p", n, k,
@@ -122,7 +122,8 @@ wh_act_way wh_mat_way(const wh_mat *w)
 {
     switch (wh_layout_table[w->layout].family) {
     case WH_FAMILY_LEGACY: return WH_ACT_32;
-    case WH_FAMILY_K:      return WH_ACT_256;
+    case WH_FAMILY_K:
+    case WH_FAMILY_BLOCK:  return WH_ACT_256;
     case WH_FAMILY_FLOAT:  break;
     }
     return WH_ACT_FLOAT;
@@ -155,17 +156,32 @@ static void starts(int32_t *restrict out, const int16_t *restrict sum, size_t gr
     for (size_t g = 0; g < groups; g++) out[g] = -off * sum[g];
 }
 
+/* The same for the blocks of 256 k of a BLOCK layout, from the sums of 32 k. */
+static void block_starts(int32_t *out, const int16_t *sum32, size_t k, int off)
+{
+    for (size_t k0 = 0; k0 < k; k0 += WH_ACT_BLOCK) {
+        int sum = 0;
+        for (size_t i = k0; i < k && i < k0 + WH_ACT_BLOCK; i += 32) sum += sum32[i / 32];
+        *out++ = -off * sum;
+    }
+}
+
 /* Set start and sum of the call for its m rows (layout.h says what a layout wants). AMX multiplies weights that have
  * lost their offset, so its products start at zero. */
 static void prepare(wh_mm *a, const wh_mm_entry *e, const wh_mat *w, const wh_act_q *q, size_t row, const scratch *s)
 {
     const wh_layout_info *f = &wh_layout_table[w->layout];
-    size_t         groups = w->k / (size_t)f->group;
+    size_t groups = wh_layout_groups(w->layout, w->k);
+    a->start = s->start;
+    a->start_stride = groups * 4;
+    if (f->family == WH_FAMILY_BLOCK) {
+        for (size_t i = 0; i < a->m; i++)
+            block_starts((int32_t *)(void *)(s->start + i * groups * 4), q->sum32 + (row + i) * (w->k / 32), w->k, (int)a->off);
+        return;
+    }
     const int16_t *sum = (f->group == WH_ACT_SUM ? q->sum : q->sum32) + row * groups;
     a->sum = sum;
     a->sum_stride = groups * sizeof *sum;
-    a->start = s->start;
-    a->start_stride = groups * 4;
     if (f->family == WH_FAMILY_LEGACY && f->min) a->start = q->scaled + row * groups;
     else if (e->isa != WH_ISA_INDEX_amx && w->layout != WH_LAYOUT_k5m)
         for (size_t i = 0; i < a->m; i++)
@@ -180,7 +196,7 @@ static void mul_rows(const wh_mm_entry *e, const wh_mat *w, float *y, size_t y_s
     wh_act_way      way = wh_mat_way(w);
     const wh_act_q *q = way == WH_ACT_32 ? &x->by32 : &x->by256;
     wh_mm a = {.y = y, .y_stride = y_stride, .w = w->panels + p0 * w->panel_bytes, .m = m, .k = w->k,
-               .scratch = s->kernel, .off = (size_t)wh_quant_table[w->type].offset};
+               .scratch = s->kernel, .off = w->layout == WH_LAYOUT_b8 ? 128 : (size_t)wh_quant_table[w->type].offset};
     if (way == WH_ACT_FLOAT) {
         a.x = x->f + row * x->k;
         a.x_stride = x->k * sizeof(float);

@@ -1,6 +1,6 @@
 /* mat: weight matrices packed for the kernels, and their product with activations.
  *
- * The packed copy holds exactly the values of the model file, in panels of 16 rows interleaved by 4 k,
+ * The packed copy holds exactly the values of the model file, or (WH_MAT_FAST) rounded ones, in panels of 16 rows interleaved by 4 k,
  * the same for every instruction set and every batch size (CONTRACT.md).
  */
 #ifndef WH_KERN_MAT_H
@@ -13,16 +13,21 @@
 
 enum { WH_PANEL = 16 };
 
+/* How the values of a file are kept. EXACT: as they are. FAST: rounded to int8 with a scale for each row and 256
+ * columns, whatever the format of the file was, as one chain of integer products is then enough; matrices whose
+ * columns are no multiple of 64 stay exact. bench/results/fast.md has the speed and its price. */
+typedef enum { WH_MAT_EXACT, WH_MAT_FAST } wh_mat_form;
+
 typedef struct wh_mat wh_mat; /* immutable once packed; may be shared by threads */
 
 /* Pack a tensor of n rows of k values of `type` as they lie in the file (rows contiguous), on the threads
  * of par. The source is not needed afterwards. WH_ERR_UNSUPPORTED: no kernel for the type or k % 32 != 0. */
-wh_code wh_mat_pack(wh_mat **out, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err);
+wh_code wh_mat_pack(wh_mat **out, wh_mat_form form, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err);
 /* A matrix that was packed before: its wh_mat_panels, wherever they lie now, are borrowed and must outlive it.
  * WH_ERR_FORMAT: `bytes` is not what the shape takes, or panels is not aligned to 64 bytes. */
-wh_code wh_mat_borrow(wh_mat **out, wh_type type, const void *panels, size_t bytes, size_t n, size_t k, wh_err *err);
+wh_code wh_mat_borrow(wh_mat **out, wh_mat_form form, wh_type type, const void *panels, size_t bytes, size_t n, size_t k, wh_err *err);
 void    wh_mat_free(wh_mat *w);
-wh_type wh_mat_type(const wh_mat *w);
+wh_type wh_mat_type(const wh_mat *w); /* in the file */
 size_t  wh_mat_rows(const wh_mat *w);
 size_t  wh_mat_cols(const wh_mat *w);
 size_t  wh_mat_bytes(const wh_mat *w); /* of the packed copy: what a pass over it reads */
@@ -33,8 +38,8 @@ wh_act_way wh_mat_way(const wh_mat *w);   /* how it wants its activations: f, by
 typedef struct wh_kern wh_kern;
 /* allowed: wh_cpu_detect(), possibly cut down by a mask. The table is static and never freed. */
 const wh_kern *wh_kern_select(wh_isa allowed);
-/* The ISA word of the kernel that this table uses for the type at batch m; NULL: none. */
-const char *wh_kern_isa(const wh_kern *kern, wh_type type, size_t m);
+/* The ISA word of the kernel that this table uses for whole blocks of the type at batch m; NULL: none. */
+const char *wh_kern_isa(const wh_kern *kern, wh_mat_form form, wh_type type, size_t m);
 
 /* Quantize rows [r0, r1) of a->f in each of `ways`. Pure; threads may take disjoint rows. */
 void wh_act_quantize(const wh_kern *kern, wh_act *a, size_t r0, size_t r1, unsigned ways);

@@ -15,7 +15,7 @@ enum { ROWS = WH_LAYOUT_ROWS, BLOCK = WH_LAYOUT_BLOCK };
 
 typedef struct block {
     uint8_t u[BLOCK][ROWS];
-    float   d[8][ROWS], m[8][ROWS];             /* LEGACY: per group; K: [0] alone */
+    float   d[8][ROWS], m[8][ROWS];             /* LEGACY: per group; K, BLOCK: [0] alone */
     int     sc[16][ROWS], mn[16][ROWS];
 } block;
 
@@ -48,7 +48,7 @@ static inline void load_f16(float out[ROWS], const uint8_t *in)
 static inline const uint8_t *unpack(block *b, const uint8_t *in, size_t n, wh_layout layout)
 {
     const wh_layout_info *f = &wh_layout_table[layout];
-    size_t         groups = n / (size_t)f->group;
+    size_t         groups = wh_layout_groups(layout, n);
     const uint8_t *body = in + wh_layout_head_bytes(layout, n);
     for (size_t i = 0; i < n; i += 32) unpack_group(b->u + i, body + i / 32 * 64 * (size_t)f->bits, f->bits);
     if (f->family == WH_FAMILY_LEGACY)
@@ -56,6 +56,7 @@ static inline const uint8_t *unpack(block *b, const uint8_t *in, size_t n, wh_la
             load_f16(b->d[g], in + g * ROWS * (f->min ? 4 : 2));
             if (f->min) load_f16(b->m[g], in + g * ROWS * 4 + ROWS * 2);
         }
+    else if (f->family == WH_FAMILY_BLOCK) memcpy(b->d[0], in, sizeof b->d[0]);
     else {
         load_f16(b->d[0], in);
         load_f16(b->m[0], in + ROWS * 2);
@@ -114,6 +115,14 @@ static inline void k_family(float acc[ROWS], const block *b, const wh_mm *a, siz
     }
 }
 
+static inline void block_family(float acc[ROWS], const block *b, const wh_mm *a, size_t i, size_t k0, size_t n)
+{
+    float   d = ((const float *)((const char *)a->d + i * a->d_stride))[k0 / BLOCK];
+    int32_t s[ROWS] = {0}, from = ((const int32_t *)((const char *)a->start + i * a->start_stride))[k0 / BLOCK];
+    dot(s, b->u, (const int8_t *)a->x + i * a->x_stride + k0, (int)n);
+    for (int r = 0; r < ROWS; r++) acc[r] = fmaf(d, b->d[0][r] * (float)(s[r] + from), acc[r]);
+}
+
 static inline void multiply(const wh_mm *a, wh_layout layout)
 {
     const wh_layout_info *f = &wh_layout_table[layout];
@@ -127,6 +136,7 @@ static inline void multiply(const wh_mm *a, wh_layout layout)
             w = unpack(&b, w, n, layout);
             for (size_t i = 0; i < a->m; i++)
                 if (f->family == WH_FAMILY_LEGACY) legacy(acc[i], &b, a, i, k0, n, f->min);
+                else if (f->family == WH_FAMILY_BLOCK) block_family(acc[i], &b, a, i, k0, n);
                 else k_family(acc[i], &b, a, i, k0, f->group, f->min);
         }
         for (size_t i = 0; i < a->m; i++) memcpy(a->y + i * a->y_stride + p * ROWS, acc[i], sizeof *acc);
@@ -144,3 +154,4 @@ WH_TWIN(k4m)
 WH_TWIN(k5m)
 WH_TWIN(h4m)
 WH_TWIN(h6)
+WH_TWIN(b8)

@@ -45,7 +45,7 @@ static wh_code pack_matrix(wh_mat **out, const load *l, const char *name, size_t
 {
     const wh_gguf_tensor *t = find(l, name, rows, cols);
     if (!t) return WH_ERR_FORMAT;
-    wh_code code = wh_mat_pack(out, t->type, t->data, rows, cols, l->par, l->err);
+    wh_code code = wh_mat_pack(out, l->m->form, t->type, t->data, rows, cols, l->par, l->err);
     if (code != WH_OK) return wh_err_wrap(l->err, "tensor '%s'", name);
     if (t != l->m->embedding) wh_gguf_release(l->m->gguf, t);
     return WH_OK;
@@ -119,6 +119,12 @@ static wh_code load_all(const load *l)
 {
     wh_model *m = l->m;
     WH_TRY(wh_pack_recognise(&m->packed, m->gguf, l->err));
+    if (m->packed) {
+        bool fast = m->form == WH_MAT_FAST;
+        WH_TRY(wh_pack_form(&m->form, m->gguf, l->err));
+        if (fast && m->form == WH_MAT_EXACT)
+            return wh_err_set(l->err, WH_ERR_ARG, "it is packed already, with its exact values: pack its source with --fast");
+    }
     WH_TRY(wh_config_read(&m->config, m->gguf, l->err));
     WH_TRY(wh_gguf_inflate(m->gguf, l->par, l->err));
     const wh_config *c = &m->config;
@@ -142,12 +148,13 @@ static wh_code load_all(const load *l)
     return WH_OK;
 }
 
-wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_par *par, wh_err *err)
+wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_mat_form form, wh_par *par, wh_err *err)
 {
     *out = NULL;
     double start = wh_clock_now();
     wh_model *m = wh_mem_zalloc(1, sizeof *m);
     if (!m) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a model");
+    m->form = form;
     m->isa = wh_cpu_detect() & (allowed ? allowed : ~(wh_isa)0);
     m->kern = wh_kern_select(m->isa);
     m->ops = wh_ops_select(m->isa);

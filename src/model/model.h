@@ -32,6 +32,7 @@ typedef struct wh_model {
     wh_config      config;
     wh_gguf       *gguf; /* stays open: the embedding is read from it row by row, and what was packed before */
     bool           packed; /* it was packed before */
+    wh_mat_form    form;   /* of its matrices */
     const wh_kern *kern;
     const wh_ops  *ops;
     wh_isa         isa; /* what the kernels were chosen from */
@@ -47,9 +48,10 @@ typedef struct wh_model {
     double    load_seconds;
 } wh_model;
 
-/* Load path with the threads of par. allowed: the instruction sets to use (0: all that this machine has).
+/* Load path with the threads of par. allowed: the instruction sets to use (0: all that this machine has). form: how to
+ * pack; a file that was packed before keeps the form it has, and WH_ERR_ARG if it is exact where FAST is asked for.
  * The sentence of an error begins with the path. */
-wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_par *par, wh_err *err);
+wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_mat_form form, wh_par *par, wh_err *err);
 void    wh_model_free(wh_model *m);
 
 #endif

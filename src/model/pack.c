@@ -13,6 +13,7 @@
 #define PREFIX      "whet.pack."
 #define KEY_VERSION PREFIX "version"
 #define KEY_SOURCE  PREFIX "source"
+#define KEY_FAST    PREFIX "fast"
 #define KEY_MATRIX  PREFIX "matrix."
 enum { ALIGNMENT = 64, MOST_NAME = 255 };
 
@@ -27,6 +28,14 @@ wh_code wh_pack_recognise(bool *out, const wh_gguf *g, wh_err *err)
     if (version != WH_LAYOUT_VERSION)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "a packed file of layout version %u, this Whet reads %d: pack its source anew", version,
                           WH_LAYOUT_VERSION);
+    return WH_OK;
+}
+
+wh_code wh_pack_form(wh_mat_form *out, const wh_gguf *g, wh_err *err)
+{
+    bool fast = false;
+    if (wh_gguf_has(g, KEY_FAST)) WH_TRY(wh_gguf_get_bool(g, KEY_FAST, &fast, err));
+    *out = fast ? WH_MAT_FAST : WH_MAT_EXACT;
     return WH_OK;
 }
 
@@ -63,13 +72,15 @@ static bool read_shape(shape *out, const wh_gguf *g, const char *name, wh_err *e
 wh_code wh_pack_find(wh_mat **out, const wh_gguf *g, const char *name, size_t rows, size_t cols, wh_err *err)
 {
     shape s;
+    wh_mat_form form;
     *out = NULL;
     if (!read_shape(&s, g, name, err)) return WH_ERR_FORMAT;
+    WH_TRY(wh_pack_form(&form, g, err));
     if (s.rows != rows || s.cols != cols)
         return wh_err_set(err, WH_ERR_FORMAT, "packed tensor '%s' has shape [%zu, %zu]: expected [%zu, %zu]", name, s.cols, s.rows, cols, rows);
     const wh_gguf_tensor *t = wh_gguf_find_tensor(g, name);
     if (!t || t->type != WH_TYPE_I8) return wh_err_set(err, WH_ERR_FORMAT, "packed tensor '%s' is missing", name);
-    return wh_mat_borrow(out, s.type, t->data, t->bytes, rows, cols, err);
+    return wh_mat_borrow(out, form, s.type, t->data, t->bytes, rows, cols, err);
 }
 
 wh_gguf_tensor wh_pack_unpacked(const wh_gguf *g, const wh_gguf_tensor *t)
@@ -96,6 +107,7 @@ static wh_code put_keys(wh_gguf_writer *w, const wh_model *m, const char *source
         if (!ours && strcmp(k->name, "general.alignment") != 0 && strncmp(k->name, "split.", 6) != 0) WH_TRY(wh_gguf_write_key(w, k, err));
     }
     if (!wh_gguf_has(g, KEY_SOURCE)) WH_TRY(wh_gguf_write_str(w, KEY_SOURCE, source, err));
+    if (m->form == WH_MAT_FAST) WH_TRY(wh_gguf_write_bool(w, KEY_FAST, true, err));
     return wh_gguf_write_u32(w, KEY_VERSION, WH_LAYOUT_VERSION, err);
 }
 

@@ -4,6 +4,7 @@
  *
  *   whet.pack.version       u32: WH_LAYOUT_VERSION when it was made
  *   whet.pack.source        string: sha256 of the file it was made from
+ *   whet.pack.fast          bool: the matrices are rounded to int8 (WH_MAT_FAST); missing: they are exact
  *   whet.pack.matrix.NAME   [i32]: type in the source, columns, rows of the matrix NAME
  *
  * NAME is a tensor of bytes (I8), one panel of kern/CONTRACT.md a row, aligned to 64 bytes: the kernels read it
@@ -20,6 +21,9 @@
 
 /* Is it a packed file? WH_ERR_UNSUPPORTED: it is one of another version; WH_ERR_FORMAT. */
 wh_code wh_pack_recognise(bool *out, const wh_gguf *g, wh_err *err);
+
+/* The form of its matrices. WH_ERR_FORMAT. */
+wh_code wh_pack_form(wh_mat_form *out, const wh_gguf *g, wh_err *err);
 
 /* Its whet.pack.source; {NULL, 0} when there is none: the file is its own source. */
 wh_gguf_str wh_pack_source(const wh_gguf *g);

@@ -23,7 +23,7 @@ static wh_code open_all(wh_session *s, const char *path, const wh_session_opts *
     wh_isa allowed = 0;
     if (o->cpu_mask) WH_TRY(wh_cpu_parse_mask(&allowed, o->cpu_mask, err));
     WH_TRY(wh_par_create(&s->par, o->threads, err));
-    WH_TRY(wh_model_open(&s->model, path, allowed, s->par, err));
+    WH_TRY(wh_model_open(&s->model, path, allowed, WH_MAT_EXACT, s->par, err));
     wh_gguf_str format = {0};
     (void)wh_gguf_get_str(s->model->gguf, "tokenizer.chat_template", &format, NULL);
     if (wh_tok_gguf_create(&s->tok, s->model->gguf, err) != WH_OK ||

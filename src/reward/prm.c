@@ -226,7 +226,7 @@ wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_
     wh_prm *p = wh_mem_zalloc(1, sizeof *p);
     if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
     p->kind = kind;
-    wh_code code = wh_model_open(&p->own_model, path, opts->isa, par, err); /* says the path itself */
+    wh_code code = wh_model_open(&p->own_model, path, opts->isa, opts->form, par, err); /* says the path itself */
     if (code == WH_OK && (code = open_parts(p, path, opts, par, err)) != WH_OK) wh_err_wrap(err, "%s", path);
     if (code != WH_OK) {
         wh_prm_free(p);

@@ -34,6 +34,7 @@ typedef struct wh_prm_opts {
     const char    *kind;   /* of prm.def; NULL: what the file says */
     const char    *head;   /* a head file, then the model is its trunk; NULL: none */
     wh_isa         isa;    /* instruction sets to use; 0: all of this machine */
+    wh_mat_form    form;   /* of its weights; not that of a head */
     wh_engine_opts engine; /* all 0: defaults; context 0: the model's own, at most WH_PRM_CONTEXT */
 } wh_prm_opts;
 

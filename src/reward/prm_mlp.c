@@ -58,7 +58,7 @@ static wh_code read_layer(layer *y, const wh_gguf *g, size_t i, size_t inputs, w
     if (w->dims[1] > MOST)
         return wh_err_set(err, WH_ERR_FORMAT, "tensor '%s' has %llu rows: at most %d are possible", name, (unsigned long long)w->dims[1], MOST);
     size_t outputs = (size_t)w->dims[1];
-    if (wh_mat_pack(&y->w, w->type, w->data, outputs, inputs, par, err) != WH_OK) return wh_err_wrap(err, "tensor '%s'", name);
+    if (wh_mat_pack(&y->w, WH_MAT_EXACT, w->type, w->data, outputs, inputs, par, err) != WH_OK) return wh_err_wrap(err, "tensor '%s'", name);
     WH_TRY(wh_act_create(&y->in, 1, inputs, wh_mat_way(y->w), err));
     const wh_gguf_tensor *b = find(g, i, "bias", name);
     WH_TRY(check(b, name, 1, outputs, err));

@@ -42,6 +42,11 @@ static uint16_t pick_f16(const test *t)
     return wh_half_f32_to_f16(random_float(-0.1f, 0.1f));
 }
 
+static void fill_f32_scales(const test *t, float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = t->style < ZERO_SCALES ? random_float(-0.1f, 0.1f) : wh_half_f16_to_f32(pick_f16(t));
+}
+
 /* One group of 32 k: integers up to `most`, written by the description of the layout in CONTRACT.md. */
 static void fill_group(const test *t, uint8_t *out, int bits, int most)
 {
@@ -80,13 +85,14 @@ static void fill_weights(test *t)
     for (size_t panel = 0; panel < t->a.panels; panel++)
         for (size_t k0 = 0; k0 < t->a.k; k0 += WH_LAYOUT_BLOCK) {
             size_t n = t->a.k - k0 < WH_LAYOUT_BLOCK ? t->a.k - k0 : WH_LAYOUT_BLOCK;
-            size_t head = wh_layout_head_bytes(t->layout, n), scales = head, groups = n / (size_t)f->group;
+            size_t head = wh_layout_head_bytes(t->layout, n), scales = head, groups = wh_layout_groups(t->layout, n);
             if (f->family == WH_FAMILY_K) scales = 64;
+            if (f->family == WH_FAMILY_BLOCK) scales = 0, fill_f32_scales(t, (float *)(void *)p, head / 4);
             for (size_t i = 0; i < scales; i += 2) {
                 uint16_t h = pick_f16(t);
                 memcpy(p + i, &h, 2);
             }
-            for (size_t i = scales; i < head; i++)
+            for (size_t i = scales; i < head && f->family != WH_FAMILY_BLOCK; i++)
                 p[i] = (uint8_t)(i < scales + groups * 16 ? pick(t, sc_lo, sc_hi) : pick(t, 0, mn_hi));
             p += head;
             for (size_t k = 0; k < n; k += 32, p += f->bits * 64) fill_group(t, p, f->bits, most);
@@ -105,9 +111,10 @@ static void fill_activations(test *t)
         if (f->family == WH_FAMILY_FLOAT) continue;
         float *d = (float *)t->d.p + i * t->a.d_stride / 4;
         for (size_t b = 0; b < t->a.d_stride / 4; b++) d[b] = random_float(0, 0.1f);
-        for (size_t g = 0; g < t->a.k / (size_t)f->group; g++) {
+        size_t group = (size_t)f->group;
+        for (size_t g = 0; g < wh_layout_groups(t->layout, t->a.k); g++) {
             int sum = 0;
-            for (int k = 0; k < f->group; k++) sum += (signed char)row[g * (size_t)f->group + (size_t)k];
+            for (size_t k = g * group; k < t->a.k && k < (g + 1) * group; k++) sum += (signed char)row[k];
             ((int16_t *)t->sum.p)[i * t->a.sum_stride / 2 + g] = (int16_t)sum;
             float   scaled = legacy && f->min ? d[g] * (float)sum : 0;
             int32_t start = t->layout == WH_LAYOUT_k4m ? -8 * sum : -t->off * sum;
@@ -118,13 +125,13 @@ static void fill_activations(test *t)
 
 static void set_up(test *t, wh_layout layout, int style, size_t m, size_t panels, size_t k)
 {
-    static const int offsets[WH_LAYOUT_COUNT] = {[WH_LAYOUT_l4] = 8, [WH_LAYOUT_l5] = 16, [WH_LAYOUT_l8] = 128, [WH_LAYOUT_h6] = 32};
+    static const int offsets[WH_LAYOUT_COUNT] = {[WH_LAYOUT_l4] = 8, [WH_LAYOUT_l5] = 16, [WH_LAYOUT_l8] = 128, [WH_LAYOUT_h6] = 32, [WH_LAYOUT_b8] = 128};
     const wh_layout_info *f = &wh_layout_table[layout];
     bool is_float = f->family == WH_FAMILY_FLOAT;
     t->layout = layout;
     t->style = style;
     t->off = layout == WH_LAYOUT_h4m ? (int)(random_u32() & 1) * 4 : offsets[layout];
-    size_t groups = k / (size_t)f->group, blocks = f->family == WH_FAMILY_K ? k / 256 : k / 32;
+    size_t groups = wh_layout_groups(layout, k), blocks = f->family == WH_FAMILY_K || f->family == WH_FAMILY_BLOCK ? (k + 255) / 256 : k / 32;
     size_t x_bytes = is_float ? k * 4 : k, x_stride = x_bytes + (random_u32() & 1) * 64, y_stride = panels * 16 + random_u32() % 9;
     t->w = guarded_alloc(panels * wh_layout_panel_bytes(layout, k));
     t->x = guarded_alloc((m - 1) * x_stride + x_bytes);
@@ -189,12 +196,14 @@ static bool compare(const wh_mm_entry *e, test *t)
 bool check_mm(const wh_mm_entry *e)
 {
     static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 23, 31, 32, 33, 47, 64, 100, 127, 128};
-    bool legacy = wh_layout_table[e->layout].family != WH_FAMILY_K, ok = true;
+    wh_family family = wh_layout_table[e->layout].family;
+    bool ok = true;
     for (int style = 0; style < STYLES && ok; style++)
         for (size_t i = 0; i < sizeof ms / sizeof *ms && ok; i++) {
             /* One block, whole blocks, tails of 128, 64 and 32 k, less than a block. */
             static const size_t ks[] = {256, 512, 896, 576, 288, 32, 64, 96};
-            size_t k = legacy ? ks[random_u32() % 8] : 256 * (1 + random_u32() % 3);
+            size_t k = family == WH_FAMILY_K ? 256 * (1 + random_u32() % 3) : ks[random_u32() % 8];
+            if (family == WH_FAMILY_BLOCK) k = (k + 63) / 64 * 64;
             test   t;
             set_up(&t, e->layout, style, ms[i], 1 + random_u32() % 6, k);
             ok = compare(e, &t);

@@ -18,6 +18,15 @@ for file in "$m" small.whet small.whet.zst; do check tokenize --policy "$file" t
 note packed again
 check pack small.whet.zst -o again.whet
 cmp small.whet again.whet && echo the same
+note rounded to int8, another file that stays what it is
+check pack "$m" -o fast.whet --fast
+check info fast.whet
+"$whet" solve --policy fast.whet --json --n 4 'What is 1 + 2?' | texts >first
+"$whet" solve --policy "$m" --fast --json --n 4 'What is 1 + 2?' | texts >other
+cmp first other && echo the same
+check pack fast.whet -o fast2.whet
+cmp fast.whet fast2.whet && echo the same
+check solve --policy small.whet --fast x
 note damage
 head -c 100000 small.whet >cut.whet
 check solve --policy cut.whet x

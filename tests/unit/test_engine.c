@@ -58,7 +58,7 @@ static int setup(void **state)
     (void)state;
     wh_err err;
     if (wh_par_create(&par, 2, &err) != WH_OK) return 1;
-    if (wh_model_open(&model, "tests/golden/model/qwen2.gguf", 0, par, &err) != WH_OK) return 1;
+    if (wh_model_open(&model, "tests/golden/model/qwen2.gguf", 0, WH_MAT_EXACT, par, &err) != WH_OK) return 1;
     tok = make_tok();
     return 0;
 }

@@ -16,10 +16,12 @@
 static const struct {
     wh_type type;
     int     d, m; /* where a block has its f16 scale and minimum; -1: nowhere */
+    wh_mat_form form;
 } formats[] = {
-    {WH_TYPE_F32, -1, -1},    {WH_TYPE_F16, -1, -1}, {WH_TYPE_BF16, -1, -1}, {WH_TYPE_Q4_0, 0, -1}, {WH_TYPE_Q4_1, 0, 2},
-    {WH_TYPE_Q5_0, 0, -1},    {WH_TYPE_Q5_1, 0, 2},  {WH_TYPE_Q8_0, 0, -1},  {WH_TYPE_IQ4_NL, 0, -1},
-    {WH_TYPE_Q2_K, 80, 82},   {WH_TYPE_Q3_K, 108, -1}, {WH_TYPE_Q4_K, 0, 2}, {WH_TYPE_Q5_K, 0, 2},  {WH_TYPE_Q6_K, 208, -1},
+    {WH_TYPE_F32, -1, -1, WH_MAT_EXACT},    {WH_TYPE_F16, -1, -1, WH_MAT_EXACT}, {WH_TYPE_BF16, -1, -1, WH_MAT_EXACT}, {WH_TYPE_Q4_0, 0, -1, WH_MAT_EXACT}, {WH_TYPE_Q4_1, 0, 2, WH_MAT_EXACT},
+    {WH_TYPE_Q5_0, 0, -1, WH_MAT_EXACT},    {WH_TYPE_Q5_1, 0, 2, WH_MAT_EXACT},  {WH_TYPE_Q8_0, 0, -1, WH_MAT_EXACT},  {WH_TYPE_IQ4_NL, 0, -1, WH_MAT_EXACT},
+    {WH_TYPE_Q2_K, 80, 82, WH_MAT_EXACT},   {WH_TYPE_Q3_K, 108, -1, WH_MAT_EXACT}, {WH_TYPE_Q4_K, 0, 2, WH_MAT_EXACT}, {WH_TYPE_Q5_K, 0, 2, WH_MAT_EXACT},  {WH_TYPE_Q6_K, 208, -1, WH_MAT_EXACT},
+    {WH_TYPE_F32, -1, -1, WH_MAT_FAST}, {WH_TYPE_Q5_0, 0, -1, WH_MAT_FAST}, {WH_TYPE_Q4_K, 0, 2, WH_MAT_FAST}, {WH_TYPE_Q6_K, 208, -1, WH_MAT_FAST},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -69,7 +71,7 @@ static void set_up(fixture *t, int f, size_t m, size_t n, size_t k)
     t->kern = wh_kern_select(wh_cpu_detect());
     assert_int_equal(wh_par_create(&t->par, 2, &err), WH_OK);
     t->rows = random_rows(f, n, k);
-    assert_int_equal(wh_mat_pack(&t->w, formats[f].type, t->rows, n, k, t->par, &err), WH_OK);
+    assert_int_equal(wh_mat_pack(&t->w, formats[f].form, formats[f].type, t->rows, n, k, t->par, &err), WH_OK);
     assert_int_equal(wh_mat_rows(t->w), n);
     assert_int_equal(wh_mat_cols(t->w), k);
     assert_int_equal(wh_act_create(&t->x, m, k, WH_ACT_FLOAT | WH_ACT_32 | WH_ACT_256, &err), WH_OK);
@@ -110,15 +112,27 @@ static double activation(const fixture *t, size_t i, size_t j)
     return q->d[i * q->blocks + j / (way == WH_ACT_32 ? 32 : 256)] * (double)q->q[i * t->x.q_stride + j];
 }
 
+/* As WH_MAT_FAST keeps a row: integers in [-127, 127] times a scale for each 256 k. */
+static void round_row(float *w, size_t k)
+{
+    for (size_t k0 = 0; k0 < k; k0 += 256) {
+        size_t end = k - k0 < 256 ? k : k0 + 256;
+        float  amax = 0;
+        for (size_t i = k0; i < end; i++) amax = fmaxf(amax, fabsf(w[i]));
+        for (size_t i = k0; i < end && amax > 0; i++) w[i] = amax / 127 * rintf(w[i] * (127 / amax));
+    }
+}
+
 static void equals_the_dequantized_product(void **state)
 {
     (void)state;
     for (int f = 0; f < FORMATS; f++) {
         fixture t;
-        set_up(&t, f, 5, 37, wh_quant_table[formats[f].type].block == 256 ? 512 : 352);
+        set_up(&t, f, 5, 37, wh_quant_table[formats[f].type].block == 256 ? 512 : formats[f].form == WH_MAT_FAST ? 320 : 352);
         float *y = multiply(&t, 5, 48), *w = malloc(t.k * sizeof *w);
         for (size_t j = 0; j < t.n; j++) {
             wh_quant_dequantize_row(formats[f].type, w, t.rows + j * wh_quant_row_bytes(formats[f].type, t.k), t.k);
+            if (formats[f].form == WH_MAT_FAST) round_row(w, t.k);
             for (size_t i = 0; i < t.m; i++) {
                 double sum = 0, size = 0;
                 for (size_t l = 0; l < t.k; l++) {
@@ -220,6 +234,30 @@ static void activations_follow_the_contract(void **state)
     wh_act_free(&a);
 }
 
+/* Nothing that a scale could carry, and columns that do not fit. */
+static void fast_form_at_its_edges(void **state)
+{
+    (void)state;
+    wh_par *par;
+    wh_mat *w, *exact;
+    float   rows[3 * 352], scales[16];
+    for (size_t i = 0; i < 3 * 352; i++) rows[i] = uniform(-1, 1);
+    assert_int_equal(wh_par_create(&par, 1, NULL), WH_OK);
+    assert_int_equal(wh_mat_pack(&w, WH_MAT_FAST, WH_TYPE_F32, rows, 3, 352, par, NULL), WH_OK);
+    assert_int_equal(wh_mat_pack(&exact, WH_MAT_EXACT, WH_TYPE_F32, rows, 3, 352, par, NULL), WH_OK);
+    assert_int_equal(wh_mat_bytes(w), wh_mat_bytes(exact));
+    assert_memory_equal(wh_mat_panels(w), wh_mat_panels(exact), wh_mat_bytes(w));
+    wh_mat_free(w);
+    wh_mat_free(exact);
+    rows[5] = NAN;
+    for (size_t i = 64; i < 128; i++) rows[i] = i == 70 ? 1e-42f : 0;
+    assert_int_equal(wh_mat_pack(&w, WH_MAT_FAST, WH_TYPE_F32, rows, 3, 64, par, NULL), WH_OK);
+    memcpy(scales, wh_mat_panels(w), sizeof scales);
+    assert_true(isnan(scales[0]) && scales[1] == 0 && scales[2] > 0 && scales[3] == 0);
+    wh_mat_free(w);
+    wh_par_free(par);
+}
+
 static void bad_shapes_and_no_memory(void **state)
 {
     (void)state;
@@ -229,13 +267,13 @@ static void bad_shapes_and_no_memory(void **state)
     wh_act  a;
     uint8_t rows[4 * 34] = {0};
     assert_int_equal(wh_par_create(&par, 1, &err), WH_OK);
-    assert_int_equal(wh_mat_pack(&w, WH_TYPE_Q4_K, rows, 1, 128, par, &err), WH_ERR_UNSUPPORTED);
-    assert_int_equal(wh_mat_pack(&w, WH_TYPE_F32, rows, 1, 31, par, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, rows, 1, 128, par, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, WH_TYPE_F32, rows, 1, 31, par, &err), WH_ERR_UNSUPPORTED);
     assert_int_equal(wh_act_create(&a, 1, 33, WH_ACT_32, &err), WH_ERR_ARG);
     assert_int_equal(wh_act_create(&a, SIZE_MAX / 8, 64, WH_ACT_32, &err), WH_ERR_NOMEM);
     for (long i = 0;; i++) {
         wh_mem_fail_after(i);
-        wh_code code = wh_mat_pack(&w, WH_TYPE_Q8_0, rows, 2, 64, par, &err);
+        wh_code code = wh_mat_pack(&w, WH_MAT_EXACT, WH_TYPE_Q8_0, rows, 2, 64, par, &err);
         wh_mem_fail_after(-1);
         if (code == WH_OK) break;
         assert_int_equal(code, WH_ERR_NOMEM);
@@ -253,6 +291,7 @@ int main(void)
         cmocka_unit_test(same_bits_however_it_is_cut),
         cmocka_unit_test(same_bits_on_every_instruction_set),
         cmocka_unit_test(activations_follow_the_contract),
+        cmocka_unit_test(fast_form_at_its_edges),
         cmocka_unit_test(bad_shapes_and_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ static wh_model *open_model(const char *name, wh_isa isa, wh_par *par)
     wh_err err;
     wh_model *m;
     snprintf(path, sizeof path, "tests/golden/model/%s.gguf", name);
-    if (wh_model_open(&m, path, isa, par, &err) != WH_OK) fail_msg("%s", err.msg);
+    if (wh_model_open(&m, path, isa, WH_MAT_EXACT, par, &err) != WH_OK) fail_msg("%s", err.msg);
     return m;
 }
 
@@ -175,7 +175,7 @@ static void out_of_memory_is_reported(void **state)
         wh_model *m;
         wh_err err = {0};
         wh_mem_fail_after(k);
-        wh_code code = wh_model_open(&m, "tests/golden/model/qwen3.gguf", 0, par, &err);
+        wh_code code = wh_model_open(&m, "tests/golden/model/qwen3.gguf", 0, WH_MAT_EXACT, par, &err);
         wh_mem_fail_after(-1);
         opened = code == WH_OK;
         if (!opened) {

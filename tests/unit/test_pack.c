@@ -43,7 +43,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static const char *const made[] = {"plain", "zstd", "again", "bad"};
+    static const char *const made[] = {"plain", "zstd", "again", "bad", "fast", "exact"};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) unlink(in_folder(made[i]));
     wh_par_free(par);
     wh_par_free(one);
@@ -54,7 +54,7 @@ static wh_model *open_model(const char *file)
 {
     wh_err    err;
     wh_model *m;
-    if (wh_model_open(&m, file, 0, par, &err) != WH_OK) fail_msg("%s", err.msg);
+    if (wh_model_open(&m, file, 0, WH_MAT_EXACT, par, &err) != WH_OK) fail_msg("%s", err.msg);
     return m;
 }
 
@@ -199,6 +199,29 @@ static void keeps_what_the_source_says(void **state)
     wh_gguf_close(b);
 }
 
+/* Packed with rounded weights: the same as rounding when it is opened, and not the same as exact. */
+static void a_fast_file_stays_fast(void **state)
+{
+    (void)state;
+    wh_err    err;
+    wh_model *exact = open_model(golden("qwen2")), *fast, *bad;
+    assert_int_equal(wh_model_open(&fast, golden("qwen2"), 0, WH_MAT_FAST, par, &err), WH_OK);
+    assert_int_equal(wh_pack_write(in_folder("fast"), fast, source, false, par, &err), WH_OK);
+    wh_model *packed = open_model(in_folder("fast"));
+    assert_int_equal(packed->form, WH_MAT_FAST);
+    check_same(fast, packed);
+    assert_int_equal(wh_pack_write(in_folder("exact"), exact, source, false, par, &err), WH_OK);
+    assert_int_equal(wh_model_open(&bad, in_folder("exact"), 0, WH_MAT_FAST, par, &err), WH_ERR_ARG);
+    assert_non_null(strstr(err.msg, "packed already"));
+    float *a = logits(exact), *b = logits(fast);
+    assert_memory_not_equal(a, b, ROWS * exact->config.vocab * sizeof *a);
+    free(a);
+    free(b);
+    wh_model_free(exact);
+    wh_model_free(fast);
+    wh_model_free(packed);
+}
+
 /* The bytes of every layout. If this fails because a layout was changed on purpose: raise WH_LAYOUT_VERSION and
  * take over the new hash. Files of the old version are refused then, instead of read as the new one. */
 static void layouts_are_those_of_their_version(void **state)
@@ -212,16 +235,21 @@ static void layouts_are_those_of_their_version(void **state)
         uint8_t *rows = malloc(bytes);
         wh_mat  *w;
         for (size_t i = 0; i < bytes; i++) rows[i] = (uint8_t)(wh_rng_u64(1, 2, at++) & 0xbf); /* an f16 is finite then */
-        assert_int_equal(wh_mat_pack(&w, (wh_type)t, rows, n, k, par, NULL), WH_OK);
+        assert_int_equal(wh_mat_pack(&w, WH_MAT_EXACT, (wh_type)t, rows, n, k, par, NULL), WH_OK);
         wh_buf_put(&all, wh_mat_panels(w), wh_mat_bytes(w));
         wh_mat_free(w);
+        if (k % 256 == 0) {
+            assert_int_equal(wh_mat_pack(&w, WH_MAT_FAST, (wh_type)t, rows, n, k, par, NULL), WH_OK);
+            wh_buf_put(&all, wh_mat_panels(w), wh_mat_bytes(w));
+            wh_mat_free(w);
+        }
         free(rows);
     }
     char hex[65];
     wh_file_sha256(hex, all.data, all.len);
     wh_buf_free(&all);
     assert_int_equal(WH_LAYOUT_VERSION, 1);
-    assert_string_equal(hex, "a1fd25f06b801b31744878bb86eb8b96f054554c8ef17beb4bb881b2ecb9cea0");
+    assert_string_equal(hex, "b936c15b918b8b254db11de373240fff6667340c0335ca4c02e4b11ca34082b8");
 }
 
 /* ---- damage ------------------------------------------------------------------------------------------------ */
@@ -231,7 +259,7 @@ static void refuses(const wh_buf *file, wh_code code, const char *part)
     wh_model *m;
     wh_err    err = {0};
     assert_int_equal(wh_file_write(in_folder("bad"), file->data, file->len, NULL), WH_OK);
-    wh_code got = wh_model_open(&m, in_folder("bad"), 0, one, &err);
+    wh_code got = wh_model_open(&m, in_folder("bad"), 0, WH_MAT_EXACT, one, &err);
     if (got != code || !strstr(err.msg, part)) fail_msg("%d instead of %d, '%s' instead of '%s'", got, code, err.msg, part);
     assert_null(m);
 }
@@ -280,16 +308,16 @@ static void borrows_only_what_fits(void **state)
     wh_err  err;
     size_t  bytes = 3 * wh_layout_panel_bytes(WH_LAYOUT_k4m, 512);
     char   *p = wh_mem_alloc_aligned(bytes, 1);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, 40, 512, &err), WH_OK);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, 40, 512, &err), WH_OK);
     assert_ptr_equal(wh_mat_panels(w), p);
     assert_int_equal(wh_mat_bytes(w), bytes);
     wh_mat_free(w);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes - 64, 40, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, 32, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p + 32, bytes, 40, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, SIZE_MAX, 512, &err), WH_ERR_FORMAT);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_Q4_K, p, bytes, 40, 500, &err), WH_ERR_UNSUPPORTED);
-    assert_int_equal(wh_mat_borrow(&w, WH_TYPE_I8, p, bytes, 40, 512, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes - 64, 40, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, 32, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p + 32, bytes, 40, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, SIZE_MAX, 512, &err), WH_ERR_FORMAT);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_Q4_K, p, bytes, 40, 500, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_mat_borrow(&w, WH_MAT_EXACT, WH_TYPE_I8, p, bytes, 40, 512, &err), WH_ERR_UNSUPPORTED);
     assert_null(w);
     free(p);
 }
@@ -384,7 +412,7 @@ static void out_of_memory_is_reported(void **state)
             wh_model *other = NULL;
             wh_err    err = {0};
             wh_mem_fail_after(k);
-            wh_code code = what < 2 ? wh_model_open(&other, in_folder(what ? "zstd" : "plain"), 0, one, &err)
+            wh_code code = what < 2 ? wh_model_open(&other, in_folder(what ? "zstd" : "plain"), 0, WH_MAT_EXACT, one, &err)
                                     : wh_pack_write(in_folder("again"), m, source, true, one, &err);
             wh_mem_fail_after(-1);
             done = code == WH_OK;
@@ -404,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_same_logits),
         cmocka_unit_test(keeps_what_the_source_says),
+        cmocka_unit_test(a_fast_file_stays_fast),
         cmocka_unit_test(layouts_are_those_of_their_version),
         cmocka_unit_test(refuses_damage),
         cmocka_unit_test(borrows_only_what_fits),

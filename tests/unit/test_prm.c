@@ -337,7 +337,7 @@ static policy open_policy(void)
 {
     policy q;
     const wh_engine_opts o = {.memory = (size_t)64 << 20, .max_rows = 8, .chunk = 64};
-    assert_int_equal(wh_model_open(&q.model, FOLDER "judge.gguf", 0, par, NULL), WH_OK);
+    assert_int_equal(wh_model_open(&q.model, FOLDER "judge.gguf", 0, WH_MAT_EXACT, par, NULL), WH_OK);
     assert_int_equal(wh_tok_gguf_create(&q.tok, q.model->gguf, NULL), WH_OK);
     assert_int_equal(wh_tok_gguf_create_chat(&q.chat, q.model->gguf, q.tok, NULL), WH_OK);
     assert_int_equal(wh_engine_create(&q.engine, q.model, q.tok, par, &o, NULL), WH_OK);
