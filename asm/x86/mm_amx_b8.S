@@ -47,7 +47,7 @@
     vmovaps [ACC + 64*\i], zmm\i
     vmovaps [ACC + PANEL_1 + 64*\i], zmm1\i
 .endm
-.macro FINISH_B8 rows
+.macro FINISH_B8 rows, none:vararg
     EACH_ROW \rows, B8_SUM
     EACH_ROW \rows, B8_SCALE
     EACH_ROW \rows, B8_ACC
