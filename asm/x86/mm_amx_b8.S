@@ -29,19 +29,19 @@
 #define BODY    rsp + 96 /* bytes of a block's integers */
 
 /* Rows of the pending step: panel 0 in zmm0-3, panel 1 in zmm10-13; D zmm18, zmm19. */
-.macro B8_SUM i, t, s, d
+.macro B8_SUM i, t, s, d, none
     vpbroadcastd zmm\t, [\s]
     vpaddd  zmm\i, zmm\t, [BUF + 64*\i]
     vpaddd  zmm1\i, zmm\t, [BUF + 2048 + 64*\i]
 .endm
-.macro B8_SCALE i, t, s, d
+.macro B8_SCALE i, t, s, d, none
     vcvtdq2ps zmm\i, zmm\i
     vcvtdq2ps zmm1\i, zmm1\i
     vbroadcastss zmm\t, [\d]
     vmulps  zmm\i, zmm\i, zmm18
     vmulps  zmm1\i, zmm1\i, zmm19
 .endm
-.macro B8_ACC i, t, s, d
+.macro B8_ACC i, t, s, d, none
     vfmadd213ps zmm\i, zmm\t, [ACC + 64*\i]
     vfmadd213ps zmm1\i, zmm\t, [ACC + PANEL_1 + 64*\i]
     vmovaps [ACC + 64*\i], zmm\i
