@@ -66,7 +66,7 @@ ifeq ($(VARIANT),fuzz)
 endif
 
 ifneq ($(filter asan ubsan fuzz,$(VARIANT)),)
-  ISA_OPT :=
+  ISA_OPT := $(if $(findstring gcc,$(CC)),-fexpensive-optimizations) # vzeroupper, which checkasm looks for
 endif
 
 CPPFLAGS := -Isrc -D_GNU_SOURCE -DWH_VERSION='"$(VERSION)"' $(CFLAGS_DEPS)
