@@ -57,7 +57,7 @@ PY
 import json, sys
 def strip(x):  # times differ, and so does what was computed again
     if isinstance(x, dict):
-        return {k: strip(v) for k, v in x.items() if k not in ("seconds", "tokens_per_second", "flops", "ledger", "journal")}
+        return {k: strip(v) for k, v in x.items() if k not in ("seconds", "tokens_per_second", "flops", "predicted", "ledger", "journal")}
     return [strip(v) for v in x] if isinstance(x, list) else x
 a, b = (strip(json.load(open(p))) for p in sys.argv[1:])
 if a != b:
