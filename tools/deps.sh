@@ -8,7 +8,7 @@
 #   tools/deps.sh --pull     what `whet pull` needs where only a package index can be reached
 set -eu
 
-packages="gcc make pkg-config libpcre2-dev libjansson-dev libzstd-dev libopenblas-dev libssl-dev libcurl4-openssl-dev libcmocka-dev"
+packages="gcc make pkg-config python3 libpcre2-dev libjansson-dev libzstd-dev libopenblas-dev libssl-dev libcurl4-openssl-dev libcmocka-dev"
 host=$(uname -m)
 want=${1:-$host}
 foreign=
