@@ -40,6 +40,26 @@
     .size \name, . - \name
 .endm
 
+#if defined(__x86_64__)
+/* The callee-saved registers of the System V ABI. */
+.macro SAVE_REGISTERS
+    push    rbx
+    push    rbp
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+.endm
+.macro RESTORE_REGISTERS
+    pop     r15
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbp
+    pop     rbx
+.endm
+#endif
+
     .section .note.GNU-stack, "", %progbits
     .text
 #endif

@@ -82,12 +82,7 @@
 
 /* Registers and frame; acc = 0. rax = rows of a tile. */
 .macro PROLOGUE strides
-    push    rbx
-    push    rbp
-    push    r12
-    push    r13
-    push    r14
-    push    r15
+    SAVE_REGISTERS
     sub     rsp, FRAME
     mov     A, rdi
     mov     SCRATCH, [A + MM_SCRATCH]
@@ -174,12 +169,7 @@
     tilerelease
     vzeroupper
     add     rsp, FRAME
-    pop     r15
-    pop     r14
-    pop     r13
-    pop     r12
-    pop     rbp
-    pop     rbx
+    RESTORE_REGISTERS
     ret
 .endm
 

@@ -402,12 +402,7 @@
 
 .macro KERNEL layout, kind, bits, starts, mins=0
 FUNCTION wh_mm_\layout\()_avx512vnni
-    push    rbx
-    push    rbp
-    push    r12
-    push    r13
-    push    r14
-    push    r15
+    SAVE_REGISTERS
     sub     rsp, FRAME
     mov     [ARGS], rdi
     mov     W, [rdi + MM_W]
@@ -518,12 +513,7 @@ FUNCTION wh_mm_\layout\()_avx512vnni
 
     vzeroupper
     add     rsp, FRAME
-    pop     r15
-    pop     r14
-    pop     r13
-    pop     r12
-    pop     rbp
-    pop     rbx
+    RESTORE_REGISTERS
     ret
 ENDFUNCTION wh_mm_\layout\()_avx512vnni
 .endm

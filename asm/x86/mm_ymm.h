@@ -604,12 +604,7 @@
     .set HALVES, \groups == 16
     .set BLOCK, \groups == 1
 NAME \layout
-    push    rbx
-    push    rbp
-    push    r12
-    push    r13
-    push    r14
-    push    r15
+    SAVE_REGISTERS
     mov     rax, rsp
     sub     rsp, FRAME
     and     rsp, -64
@@ -720,11 +715,6 @@ NAME \layout
 
     vzeroupper
     mov     rsp, [SAVED]
-    pop     r15
-    pop     r14
-    pop     r13
-    pop     r12
-    pop     rbp
-    pop     rbx
+    RESTORE_REGISTERS
     ret
 .endm

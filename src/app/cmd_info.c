@@ -42,11 +42,8 @@ static wh_code collect(facts *f, const char *reference, wh_err *err)
     WH_TRY(wh_pack_form(&f->form, f->gguf, err));
     wh_prm_describe(&f->prm, f->gguf);
     f->runs = wh_config_read(&f->config, f->gguf, &f->config_why) == WH_OK;
-    if (wh_tok_gguf_create(&f->tok, f->gguf, &f->tok_why) == WH_OK) {
-        wh_gguf_str t = {0};
-        (void)wh_gguf_get_str(f->gguf, "tokenizer.chat_template", &t, NULL);
-        (void)wh_chat_create(&f->chat, f->tok, t.s, t.len, NULL);
-    }
+    if (wh_tok_gguf_create(&f->tok, f->gguf, &f->tok_why) == WH_OK)
+        (void)wh_tok_gguf_create_chat(&f->chat, f->gguf, f->tok, NULL);
     for (size_t i = 0; i < wh_gguf_tensor_count(f->gguf); i++) {
         wh_gguf_tensor t = wh_pack_unpacked(f->gguf, wh_gguf_tensor_at(f->gguf, i));
         f->weights += t.dims[0] * t.dims[1] * t.dims[2] * t.dims[3];

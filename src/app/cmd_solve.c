@@ -356,10 +356,7 @@ int wh_cmd_solve(int argc, char **argv)
     wh_err err;
     size_t n;
     int status;
-    if (wh_search_opts_init(&search_opts, "best_of_n", &err) != WH_OK) {
-        wh_search_opts_free(&search_opts);
-        return wh_out_error(&err);
-    }
+    if (wh_search_opts_init(&search_opts, "best_of_n", &err) != WH_OK) return wh_out_error(&err);
     const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL},
                                    WH_SEARCH_GROUP(&search_opts), WH_REWARD_GROUP(&reward), WH_LOAD_GROUP(&machine)};
     static const char about[] =

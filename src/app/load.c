@@ -52,14 +52,6 @@ wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err)
     return code;
 }
 
-static wh_code load_chat(wh_loaded *l, wh_err *err)
-{
-    wh_gguf_str template_ = {0};
-    (void)wh_gguf_get_str(l->model->gguf, "tokenizer.chat_template", &template_, NULL);
-    wh_code code = wh_chat_create(&l->chat, l->tok, template_.s, template_.len, err);
-    return code == WH_ERR_UNSUPPORTED ? WH_OK : code;
-}
-
 wh_mat_form wh_load_form(const wh_load_opts *o) { return o->fast ? WH_MAT_FAST : WH_MAT_EXACT; }
 
 wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
@@ -78,7 +70,9 @@ wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
     wh_out_progress("%s", "");
     WH_TRY(code);
     if (wh_tok_gguf_create(&l->tok, l->model->gguf, err) != WH_OK) return wh_err_wrap(err, "%s", path);
-    return load_chat(l, err);
+    code = wh_tok_gguf_create_chat(&l->chat, l->model->gguf, l->tok, err);
+    if (code == WH_OK || code == WH_ERR_UNSUPPORTED) return WH_OK; /* no format: see wh_loaded */
+    return wh_err_wrap(err, "%s", path);
 }
 
 wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err)

@@ -13,7 +13,7 @@ static const char vote_words[] =
 #include "search/vote.def"
 #undef WH_VOTE_X
     ;
-#define WORD(id, help) " " #id
+#define WORD(id) " " #id
 static const char aggregate_words[] = WH_AGGREGATES(WORD);
 #undef WORD
 

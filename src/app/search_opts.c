@@ -69,7 +69,7 @@ static bool is_known(const wh_search_opts *o, const char *name)
     return false;
 }
 
-wh_code wh_search_opts_init(wh_search_opts *o, const char *default_strategy, wh_err *err)
+static wh_code fill(wh_search_opts *o, const char *default_strategy, wh_err *err)
 {
     *o = (wh_search_opts){0};
     wh_buf *help = &o->helps[0];
@@ -99,6 +99,13 @@ wh_code wh_search_opts_init(wh_search_opts *o, const char *default_strategy, wh_
         if (!wh_buf_ok(&o->helps[i])) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the options");
     qsort(o->table, o->n, sizeof o->table[0], by_name);
     return WH_OK;
+}
+
+wh_code wh_search_opts_init(wh_search_opts *o, const char *default_strategy, wh_err *err)
+{
+    wh_code code = fill(o, default_strategy, err);
+    if (code != WH_OK) wh_search_opts_free(o);
+    return code;
 }
 
 void wh_search_opts_free(wh_search_opts *o)

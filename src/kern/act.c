@@ -54,6 +54,7 @@ wh_code wh_act_create(wh_act *out, size_t rows, size_t k, unsigned ways, wh_err 
     memset(real.base, 0, sizes.used);
     lay_out(&a, &real, ways);
     a.memory = real.base;
+    a.bytes = sizes.used;
     *out = a;
     return WH_OK;
 }

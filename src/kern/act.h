@@ -30,6 +30,7 @@ typedef struct wh_act {
     float   *f;        /* the values themselves; row r starts at f + r * k */
     wh_act_q by32, by256;
     void    *memory;
+    size_t   bytes; /* of it */
 } wh_act;
 
 /* k % 32 == 0. One allocation, 64-byte aligned; `ways` is a set of wh_act_way (f is always there). */

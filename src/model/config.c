@@ -13,12 +13,6 @@ static const wh_arch archs[] = {
 };
 enum { N_ARCHS = sizeof archs / sizeof archs[0] };
 
-const wh_arch *wh_config_archs(size_t *n)
-{
-    *n = N_ARCHS;
-    return archs;
-}
-
 static wh_code find_arch(const wh_arch **out, const wh_gguf *g, wh_err *err)
 {
     wh_gguf_str name;

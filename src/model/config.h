@@ -10,9 +10,6 @@ typedef struct wh_arch {
     bool        rope_pairs, qkv_bias, qk_norm;
 } wh_arch;
 
-/* All architectures of arch.def; the count goes to *n. */
-const wh_arch *wh_config_archs(size_t *n);
-
 typedef struct wh_config {
     const wh_arch *arch;
     size_t layers, d, heads, kv_heads, head_dim, ffn, vocab;

@@ -130,9 +130,7 @@ void wh_forward_free(wh_forward *f)
 
 size_t wh_forward_bytes(const wh_forward *f)
 {
-    const wh_config *c = &f->model->config;
-    size_t acts = f->max_rows * (c->d + c->heads * c->head_dim + c->ffn) * sizeof(float) * 2;
-    return f->bytes + acts;
+    return f->bytes + f->in.bytes + f->attn.bytes + f->ffn.bytes;
 }
 
 /* ---- stages ------------------------------------------------------------------------------------------ */

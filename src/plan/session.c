@@ -3,7 +3,6 @@
 #include "engine/engine.h"
 #include "search/backend_engine.h"
 #include "search/driver.h"
-#include "text/chat.h"
 #include "text/tok_gguf.h"
 
 #include <stdlib.h>
@@ -24,10 +23,8 @@ static wh_code open_all(wh_session *s, const char *path, const wh_session_opts *
     if (o->cpu_mask) WH_TRY(wh_cpu_parse_mask(&allowed, o->cpu_mask, err));
     WH_TRY(wh_par_create(&s->par, o->threads, err));
     WH_TRY(wh_model_open(&s->model, path, allowed, WH_MAT_EXACT, s->par, err));
-    wh_gguf_str format = {0};
-    (void)wh_gguf_get_str(s->model->gguf, "tokenizer.chat_template", &format, NULL);
     if (wh_tok_gguf_create(&s->tok, s->model->gguf, err) != WH_OK ||
-        wh_chat_create(&s->chat, s->tok, format.s, format.len, err) != WH_OK)
+        wh_tok_gguf_create_chat(&s->chat, s->model->gguf, s->tok, err) != WH_OK)
         return wh_err_wrap(err, "%s", path);
     size_t most = s->model->config.context, context = o->context ? o->context : USUAL_CONTEXT;
     const wh_engine_opts opts = {.memory = o->memory, .max_rows = o->batch, .context = context < most ? context : most};

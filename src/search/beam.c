@@ -15,13 +15,10 @@ typedef struct params {
     uint32_t    variant;
 } params;
 
-enum { OFFICIAL, HF };
-
 static const wh_param table[] = {
     WH_STEPWISE_PARAMS(params, step),
     WH_STEPWISE_WIDTH(params, step),
-    {"variant", WH_PARAM_CHOICE, offsetof(params, variant), OFFICIAL, 0, 1, "official|hf",
-     "the paper's code, or search-and-learn's"},
+    WH_STEPWISE_VARIANT(params, variant),
 };
 
 typedef struct state {
@@ -29,8 +26,6 @@ typedef struct state {
     uint32_t *active, *ended;  /* hf: room for N each */
     uint32_t  n_active, n_ended, rounds;
 } state;
-
-static uint32_t at_least_one(uint32_t n) { return n ? n : 1; }
 
 /* Beam i of N is the (i / active)-th copy of survivor i mod active, as the list is repeated there. */
 static void hf_round(const params *p, state *s, wh_wishes *out)
@@ -75,7 +70,7 @@ static wh_code hf(wh_tree *t, const params *p, state *s, wh_wishes *out, wh_err 
         return WH_OK;
     }
     /* numpy.argsort()[-keep:]: among equals the later ones stay; survivors keep the order of the pool. */
-    uint32_t keep = at_least_one(n / p->step.width);
+    uint32_t keep = wh_stepwise_survivors(&p->step);
     for (uint32_t i = 0; i < going; i++) rank[i] = beam[going - 1 - i];
     wh_stepwise_sort(t, rank, going);
     for (uint32_t i = keep; i < going; i++) wh_wish_prune(out, rank[i]);
@@ -91,8 +86,8 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
 {
     const params *p = params_;
     state *s = state_;
-    if (p->variant == HF) return hf(t, p, s, out, err);
-    uint32_t keep = at_least_one(p->step.n / p->step.width);
+    if (p->variant == WH_STEPWISE_HF) return hf(t, p, s, out, err);
+    uint32_t keep = wh_stepwise_survivors(&p->step);
     wh_beams_spec spec = {.first = p->step.n, .keep = keep, .branch = p->step.n / keep};
     return wh_beams_advance(t, lane, &p->step, &spec, &s->beams, out, err);
 }
@@ -100,8 +95,8 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
 static void flops(double *policy, double *prm, const wh_task *task, const void *params_)
 {
     const params *p = params_;
-    uint32_t keep = at_least_one(p->step.n / p->step.width);
-    wh_stepwise_flops(policy, prm, task, p->variant == HF ? p->step.n : keep * (p->step.n / keep));
+    uint32_t keep = wh_stepwise_survivors(&p->step);
+    wh_stepwise_flops(policy, prm, task, p->variant == WH_STEPWISE_HF ? p->step.n : keep * (p->step.n / keep));
 }
 
 const wh_strategy wh_strategy_beam = {

@@ -12,13 +12,10 @@ typedef struct params {
     uint32_t    variant;
 } params;
 
-enum { OFFICIAL, HF };
-
 static const wh_param table[] = {
     WH_STEPWISE_PARAMS(params, step),
     WH_STEPWISE_WIDTH(params, step),
-    {"variant", WH_PARAM_CHOICE, offsetof(params, variant), OFFICIAL, 0, 1, "official|hf",
-     "the paper's code, or search-and-learn's"},
+    WH_STEPWISE_VARIANT(params, variant),
 };
 
 typedef struct subtree {
@@ -62,7 +59,7 @@ static void hf(wh_tree *t, const params *p, subtree *s, uint32_t lane, wh_wishes
 
 static wh_code advance_subtree(wh_tree *t, uint32_t lane, const params *p, subtree *s, wh_wishes *out, wh_err *err)
 {
-    if (p->variant == HF) {
+    if (p->variant == WH_STEPWISE_HF) {
         hf(t, p, s, lane, out);
         return WH_OK;
     }
@@ -75,7 +72,7 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
     const params *p = params_;
     state *s = state_;
     if (s->trees) return advance_subtree(t, lane, p, &s->trees[lane], out, err);
-    uint32_t n = p->step.n > p->step.width ? p->step.n / p->step.width : 1;
+    uint32_t n = wh_stepwise_survivors(&p->step);
     s->trees = wh_tree_alloc(t, n, sizeof *s->trees);
     if (!s->trees) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %u subtrees", n);
     for (uint32_t i = 0; i < n; i++) {
@@ -88,7 +85,7 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
 static void flops(double *policy, double *prm, const wh_task *task, const void *params_)
 {
     const params *p = params_;
-    uint32_t n = p->step.n > p->step.width ? p->step.n / p->step.width : 1;
+    uint32_t n = wh_stepwise_survivors(&p->step);
     wh_stepwise_flops(policy, prm, task, (double)n * p->step.width);
 }
 

@@ -18,7 +18,7 @@ static const wh_param table[] = {
 static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *state, wh_wishes *out, wh_err *err)
 {
     const params *p = params_;
-    uint32_t keep = p->step.n > p->step.width ? p->step.n / p->step.width : 1;
+    uint32_t keep = wh_stepwise_survivors(&p->step);
     wh_beams_spec spec = {.first = p->step.n, .keep = keep, .branch = p->step.n / keep, .rollout = p->ahead};
     return wh_beams_advance(t, lane, &p->step, &spec, state, out, err);
 }
@@ -34,7 +34,7 @@ static void flops(double *policy, double *prm, const wh_task *task, const void *
         computed += fmin(group, steps - at) + fmin(p->ahead, fmax(0, steps - at - group));
         at += group;
     }
-    uint32_t keep = p->step.n > p->step.width ? p->step.n / p->step.width : 1, each = p->step.n / keep;
+    uint32_t keep = wh_stepwise_survivors(&p->step), each = p->step.n / keep;
     wh_stepwise_flops(policy, prm, task, (double)keep * each * computed / steps);
 }
 

@@ -116,12 +116,6 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
     return WH_OK;
 }
 
-static void flops(double *policy, double *prm, const wh_task *task, const void *params_)
-{
-    const params *p = params_;
-    wh_stepwise_flops(policy, prm, task, p->step.n);
-}
-
 const wh_strategy wh_strategy_particle = {
     .name = "particle",
     .help = "N particles, drawn anew after each step by their scores",
@@ -131,5 +125,5 @@ const wh_strategy wh_strategy_particle = {
     .state_size = sizeof(state),
     .needs_prm = true,
     .advance = advance,
-    .flops = flops,
+    .flops = wh_stepwise_flops_of_n,
 };

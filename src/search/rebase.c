@@ -93,12 +93,6 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
     return WH_OK;
 }
 
-static void flops(double *policy, double *prm, const wh_task *task, const void *params_)
-{
-    const params *p = params_;
-    wh_stepwise_flops(policy, prm, task, p->step.n);
-}
-
 const wh_strategy wh_strategy_rebase = {
     .name = "rebase",
     .help = "share N samples of each round among all paths by their scores",
@@ -108,5 +102,5 @@ const wh_strategy wh_strategy_rebase = {
     .state_size = sizeof(state),
     .needs_prm = true,
     .advance = advance,
-    .flops = flops,
+    .flops = wh_stepwise_flops_of_n,
 };

@@ -167,3 +167,10 @@ void wh_stepwise_flops(double *policy, double *prm, const wh_task *task, double 
      * same tokens cost inside whole answers, and all rounds together cost that many whole answers. */
     wh_strategy_answer_flops(policy, prm, task, samples);
 }
+
+void wh_stepwise_flops_of_n(double *policy, double *prm, const wh_task *task, const void *params)
+{
+    wh_stepwise_flops(policy, prm, task, ((const wh_stepwise *)params)->n);
+}
+
+uint32_t wh_stepwise_survivors(const wh_stepwise *p) { return p->n > p->width ? p->n / p->width : 1; }

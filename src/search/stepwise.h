@@ -26,6 +26,15 @@ typedef struct wh_stepwise {
 #define WH_STEPWISE_WIDTH(type, member)                                                                       \
     {"width", WH_PARAM_INT, offsetof(type, member.width), 4, 1, 4096, NULL, "samples after each survivor (M)"}
 
+/* Beam search and DVTS exist in two codes that differ (method.md §2.5, §4). */
+enum { WH_STEPWISE_OFFICIAL, WH_STEPWISE_HF };
+#define WH_STEPWISE_VARIANT(type, member)                                                                     \
+    {"variant", WH_PARAM_CHOICE, offsetof(type, member), WH_STEPWISE_OFFICIAL, 0, 1, "official|hf",           \
+     "the paper's code, or search-and-learn's"}
+
+/* N/M, at least one: survivors of a round, solutions in the end. */
+uint32_t wh_stepwise_survivors(const wh_stepwise *p);
+
 /* A step (granularity of them) after node, deduplicated and scored. */
 wh_expand wh_stepwise_expand(const wh_stepwise *p, uint32_t node, uint32_t n, uint32_t lane);
 
@@ -61,5 +70,7 @@ wh_code wh_beams_advance(wh_tree *t, uint32_t lane, const wh_stepwise *p, const 
 
 /* FLOPs of sampling `samples` steps in each round until answers end. */
 void wh_stepwise_flops(double *policy, double *prm, const wh_task *task, double samples);
+/* wh_strategy.flops for strategies that sample N steps in every round and whose struct begins with wh_stepwise. */
+void wh_stepwise_flops_of_n(double *policy, double *prm, const wh_task *task, const void *params);
 
 #endif

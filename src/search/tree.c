@@ -152,16 +152,6 @@ wh_code wh_tree_write(wh_tree *t, uint32_t node, const int32_t *tokens, size_t n
     return WH_OK;
 }
 
-size_t wh_tree_path(const wh_tree *t, uint32_t node, uint32_t *path, size_t max)
-{
-    size_t n = 0;
-    for (uint32_t i = node; i; i = t->nodes[i].parent) n++;
-    size_t at = n;
-    for (uint32_t i = node; i; i = t->nodes[i].parent)
-        if (--at < max) path[at] = i;
-    return n;
-}
-
 void wh_tree_text(const wh_tree *t, uint32_t node, wh_buf *out)
 {
     if (!node) return;

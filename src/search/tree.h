@@ -109,9 +109,6 @@ wh_code wh_tree_add(wh_tree *t, uint32_t *out, uint32_t parent, uint32_t index, 
 wh_code wh_tree_write(wh_tree *t, uint32_t node, const int32_t *tokens, size_t n_tokens, const char *text,
                       size_t text_len, wh_err *err);
 
-/* The nodes from the first after the root to `node`, at most max of them written; returns how many there
- * are. */
-size_t wh_tree_path(const wh_tree *t, uint32_t node, uint32_t *path, size_t max);
 /* Everything written from the root to node, appended to out (check wh_buf_ok). */
 void wh_tree_text(const wh_tree *t, uint32_t node, wh_buf *out);
 /* prompt, then the tokens of the path: n_prompt + path_tokens of them. */

@@ -59,20 +59,8 @@ wh_code wh_vote_group(wh_sample *s, size_t n, size_t *n_groups, wh_grouping grou
 const char *wh_aggregate_name(wh_aggregate a)
 {
     switch (a) {
-#define CASE(id, help) \
+#define CASE(id) \
     case WH_AGGREGATE_##id: return #id;
-        WH_AGGREGATES(CASE)
-#undef CASE
-    case WH_AGGREGATE_COUNT: break;
-    }
-    return NULL;
-}
-
-const char *wh_aggregate_help(wh_aggregate a)
-{
-    switch (a) {
-#define CASE(id, help) \
-    case WH_AGGREGATE_##id: return help;
         WH_AGGREGATES(CASE)
 #undef CASE
     case WH_AGGREGATE_COUNT: break;

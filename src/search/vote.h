@@ -35,18 +35,17 @@ wh_code wh_vote_group(wh_sample *s, size_t n, size_t *n_groups, wh_grouping grou
 
 /* One score of a path from the scores r_1 .. r_H of its steps; -1 for none (method.md §2.6). */
 #define WH_AGGREGATES(X)                                                                                      \
-    X(last, "the last step's: r_H")                                                                          \
-    X(min, "the worst step's")                                                                               \
-    X(avg, "the mean of all steps")                                                                          \
-    X(prod, "the product of all steps")
+    X(last) /* r_H */                                                                                        \
+    X(min)                                                                                                   \
+    X(avg)                                                                                                   \
+    X(prod)
 typedef enum {
-#define WH_AGGREGATE_ENUM(id, help) WH_AGGREGATE_##id,
+#define WH_AGGREGATE_ENUM(id) WH_AGGREGATE_##id,
     WH_AGGREGATES(WH_AGGREGATE_ENUM)
 #undef WH_AGGREGATE_ENUM
     WH_AGGREGATE_COUNT
 } wh_aggregate;
 const char *wh_aggregate_name(wh_aggregate a); /* NULL past the last */
-const char *wh_aggregate_help(wh_aggregate a);
 double      wh_aggregate_scores(wh_aggregate a, const double *r, size_t n);
 
 typedef struct wh_tally {

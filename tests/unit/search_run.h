@@ -29,9 +29,9 @@ typedef struct run {
 
 static void run_path(wh_buf *out, const wh_tree *t, uint32_t node)
 {
-    uint32_t path[128];
-    size_t n = wh_tree_path(t, node, path, 128);
-    for (size_t i = 0; i < n; i++) wh_buf_printf(out, "%s%u", i ? "/" : "", t->nodes[path[i]].index);
+    if (!node) return;
+    run_path(out, t, t->nodes[node].parent);
+    wh_buf_printf(out, "%s%u", t->nodes[node].parent ? "/" : "", t->nodes[node].index);
 }
 
 static void run_text(wh_buf *out, const char *text)
@@ -142,6 +142,32 @@ static wh_code run_one(run *r, fake *f, const char *command, uint64_t seed)
     wh_driver_free(d);
     fake_close(f);
     return code;
+}
+
+/* Run a problem on f, which is closed then, with allocation k failing: an error or a result, never a crash or a
+ * leak. false: there was no k-th allocation. */
+static bool run_out_of_memory(fake *f, const char *command, bool speculate, long k)
+{
+    wh_backend backend = fake_open(f);
+    wh_driver_opts opts = {.speculate = speculate};
+    wh_driver *d = NULL;
+    wh_err err = {.code = WH_OK};
+    static const int32_t prompt[] = {1, 2, 3};
+    wh_params params;
+    wh_problem p = {.question = "q", .prompt = prompt, .n_prompt = 3, .params = &params};
+    run_parse(&p.strategy, &params, command);
+    size_t before = wh_mem_count();
+    wh_mem_fail_after(k);
+    wh_code code = wh_driver_create(&d, &backend, &opts, &err);
+    if (code == WH_OK) code = wh_driver_add(d, NULL, &p, &err);
+    bool idle = false;
+    while (code == WH_OK && !idle) code = wh_driver_step(d, &idle, &err);
+    bool reached = wh_mem_count() - before > (size_t)k;
+    wh_mem_fail_after(-1);
+    assert_true(code == WH_OK || err.code == WH_ERR_NOMEM);
+    wh_driver_free(d);
+    fake_close(f);
+    return reached;
 }
 
 #endif

@@ -421,7 +421,7 @@ static void nonsense_is_refused(void **state)
     assert_int_equal(wh_engine_create(&e, model, tok, par, &big, &err), WH_ERR_ARG);
 }
 
-/* Truncated sampling: with top_k 1 or a tiny top_p it is greedy; frequencies follow the distribution. */
+/* With top_k 1, a tiny top_p or min_p 1 sampling is greedy. */
 static void truncation_truncates(void **state)
 {
     (void)state;
@@ -508,6 +508,86 @@ static void incremental_scores_are_the_same(void **state)
     wh_engine_free(e);
 }
 
+static void count_token(void *user, const wh_gen_result *r)
+{
+    size_t *counts = user;
+    counts[r->tokens[0]]++;
+}
+
+static int by_probability(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return x[0] > y[0] ? -1 : x[0] < y[0];
+}
+
+/* Frequencies of a first token over many streams against the softmax of its logits, truncated by hand. */
+static void samples_follow_the_distribution(void **state)
+{
+    (void)state;
+    enum { DRAWS = 3000, LENGTH = 20 };
+    int32_t prompt[LENGTH], ids[VOCAB];
+    size_t last = LENGTH - 1;
+    static scores logits;
+    fill_prompt(prompt, LENGTH, LENGTH, 0);
+    for (int32_t i = 0; i < VOCAB; i++) ids[i] = i;
+    wh_engine *e = make_engine((wh_engine_opts){.max_rows = 32, .context = 256});
+    wh_score_spec score = {.prefix = prompt, .n_prefix = LENGTH, .positions = &last, .n_positions = 1,
+                           .what = WH_SCORE_LOGITS, .ids = ids, .n_ids = VOCAB, .on_done = on_scores, .user = &logits};
+    assert_int_equal(wh_engine_score(e, NULL, &score, NULL), WH_OK);
+    run(e);
+    const wh_sampling ways[] = {{.temperature = 1.5f, .top_p = 1},
+                                {.temperature = 1.5f, .top_k = 5, .top_p = 1},
+                                {.temperature = 1.5f, .top_p = 0.8f},
+                                {.temperature = 1.5f, .top_p = 1, .min_p = 0.2f}};
+    for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
+        double p[VOCAB][2], mass = 0, kept = 0, chi = 0; /* probability, token */
+        size_t counts[VOCAB] = {0}, n = 0, classes = 0;
+        for (size_t i = 0; i < VOCAB; i++) {
+            p[i][0] = exp((double)logits.values[i] / 1.5);
+            p[i][1] = (double)i;
+            mass += p[i][0];
+        }
+        qsort(p, VOCAB, sizeof p[0], by_probability);
+        for (size_t i = 0; i < VOCAB; i++) p[i][0] /= mass;
+        for (; n < VOCAB && (!ways[w].top_k || n < (size_t)ways[w].top_k) && kept < (double)ways[w].top_p &&
+               p[n][0] >= (double)ways[w].min_p * p[0][0]; n++)
+            kept += p[n][0];
+        for (size_t i = 0; i < DRAWS; i++) {
+            wh_gen_spec s = spec_of(prompt, LENGTH, i, NULL);
+            s.sampling = ways[w];
+            s.sampling.seed = 11 + w;
+            s.max_tokens = 1;
+            s.on_text = NULL;
+            s.on_done = count_token;
+            s.user = counts;
+            submit(e, &s);
+        }
+        run(e);
+        /* Chi-square over the tokens that are expected five times or more, the rest together. */
+        double rest_expected = 0;
+        size_t seen = 0, rest = 0;
+        for (size_t i = 0; i < n; i++) {
+            double expected = p[i][0] / kept * DRAWS, d;
+            size_t got = counts[(size_t)p[i][1]];
+            seen += got;
+            if (expected < 5) {
+                rest_expected += expected;
+                rest += got;
+                continue;
+            }
+            d = (double)got - expected;
+            chi += d * d / expected;
+            classes++;
+        }
+        assert_int_equal(seen, DRAWS); /* nothing outside of what is kept */
+        if (rest_expected > 0) chi += ((double)rest - rest_expected) * ((double)rest - rest_expected) / rest_expected;
+        double bound = (double)classes + 4 * sqrt(2.0 * (double)classes); /* four standard deviations */
+        print_message("%zu tokens kept, chi-square %.1f over %zu classes\n", n, chi, classes);
+        assert_true(n > 1 && classes > 1 && chi < bound);
+    }
+    wh_engine_free(e);
+}
+
 static void the_token_loop_allocates_nothing(void **state)
 {
     (void)state;
@@ -538,6 +618,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(truncation_truncates),
         cmocka_unit_test(incremental_scores_are_the_same),
+        cmocka_unit_test(samples_follow_the_distribution),
         cmocka_unit_test(the_token_loop_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

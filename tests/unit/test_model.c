@@ -2,6 +2,7 @@
  * the same bits for every chunking, batch, number of threads and instruction set. */
 #include "base/mem.h"
 #include "model/forward.h"
+#include "logit_sink.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -48,20 +49,6 @@ static wh_model *open_model(const char *name, wh_isa isa, wh_par *par)
     return m;
 }
 
-typedef struct sink {
-    float *out; /* (n_out, vocab) */
-    size_t vocab;
-} sink;
-
-static void keep_tile(void *ctx, int tid, size_t row, const float *logits, size_t begin, size_t n)
-{
-    sink *s = ctx;
-    (void)tid;
-    memcpy(s->out + row * s->vocab + begin, logits, n * sizeof *logits);
-}
-
-static void keep_row(void *ctx, int tid, size_t row) { (void)ctx, (void)tid, (void)row; }
-
 /* Logits of all tokens, computed `chunk` rows at a time; `copies` sequences go side by side and must agree. */
 static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, size_t copies)
 {
@@ -93,7 +80,7 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
                     to[n_close++] = row_tables[n][column];
                 }
             }
-        sink s = {out, g->vocab};
+        logit_sink s = {out, g->vocab};
         wh_head_sink head = {keep_tile, keep_row, &s};
         wh_batch batch = {.n = n, .tokens = tokens, .positions = positions, .tables = row_tables,
                           .open = open, .n_close = n_close, .close_from = from, .close_to = to, .n_out = n, .n_logits = n, .out_rows = rows};

@@ -7,6 +7,7 @@
 #include "kern/layout.h"
 #include "model/forward.h"
 #include "model/pack.h"
+#include "logit_sink.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,20 +82,6 @@ static void read_file(wh_buf *out, const char *file)
 
 /* ---- the same bits ----------------------------------------------------------------------------------------- */
 
-typedef struct sink {
-    float *out;
-    size_t vocab;
-} sink;
-
-static void keep_tile(void *ctx, int tid, size_t row, const float *logits, size_t begin, size_t n)
-{
-    sink *s = ctx;
-    (void)tid;
-    memcpy(s->out + row * s->vocab + begin, logits, n * sizeof *logits);
-}
-
-static void keep_row(void *ctx, int tid, size_t row) { (void)ctx, (void)tid, (void)row; }
-
 /* (ROWS, vocab) logits of some tokens, all in the open block. */
 static float *logits(const wh_model *m)
 {
@@ -111,7 +98,7 @@ static float *logits(const wh_model *m)
     }
     assert_int_equal(wh_forward_create(&f, m, par, ROWS, WH_KV_BLOCK, NULL), WH_OK);
     assert_int_equal(wh_kv_create(&kv, &m->config, 1, 1, NULL), WH_OK);
-    sink s = {malloc(ROWS * m->config.vocab * sizeof(float)), m->config.vocab};
+    logit_sink s = {malloc(ROWS * m->config.vocab * sizeof(float)), m->config.vocab};
     wh_head_sink head = {keep_tile, keep_row, &s};
     wh_batch batch = {.n = ROWS, .tokens = tokens, .positions = positions, .tables = tables, .open = open,
                       .n_out = ROWS, .n_logits = ROWS, .out_rows = rows};

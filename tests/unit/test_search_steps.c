@@ -495,26 +495,7 @@ static void out_of_memory_everywhere(void **state)
         for (long k = 0;; k += 1 + k / 32) {
             forest trees = {.group = 1};
             fake f = {.script = random_steps, .score = from_text, .user = &trees, .rows = 5};
-            wh_backend backend = fake_open(&f);
-            wh_driver_opts opts = {.speculate = true};
-            wh_driver *d = NULL;
-            wh_err err = {.code = WH_OK};
-            static const int32_t prompt[] = {1, 2, 3};
-            wh_params params;
-            wh_problem p = {.question = "q", .prompt = prompt, .n_prompt = 3, .params = &params};
-            run_parse(&p.strategy, &params, command(c));
-            size_t before = wh_mem_count();
-            wh_mem_fail_after(k);
-            wh_code code = wh_driver_create(&d, &backend, &opts, &err);
-            if (code == WH_OK) code = wh_driver_add(d, NULL, &p, &err);
-            bool idle = false;
-            while (code == WH_OK && !idle) code = wh_driver_step(d, &idle, &err);
-            assert_true(code == WH_OK || err.code == WH_ERR_NOMEM);
-            bool reached = wh_mem_count() - before > (size_t)k;
-            wh_mem_fail_after(-1);
-            wh_driver_free(d);
-            fake_close(&f);
-            if (!reached) break;
+            if (!run_out_of_memory(&f, command(c), true, k)) break;
         }
 }
 
