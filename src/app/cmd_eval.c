@@ -61,11 +61,7 @@ static wh_code take_result(wh_eval *v, const wh_question *q, const wh_event *e, 
     free(right);
     WH_TRY(code);
     wh_sizes_add(&v->sizes, &sizes);
-    wh_ledger_add(&v->score.policy, &r->policy);
-    wh_ledger_add(&v->score.prm, &r->prm);
-    wh_ledger_add(&v->score.speculative, &r->speculative);
-    v->score.unscored += r->n_unscored;
-    v->score.seconds += seconds;
+    wh_score_spend(&v->score, &r->policy, &r->prm, &r->speculative, r->n_unscored, seconds);
     v->fresh++;
     v->fresh_tokens += r->policy.decode_tokens;
     wh_eval_show(v);
@@ -133,6 +129,12 @@ static wh_code open_journal(wh_eval *v, wh_err *err)
     wh_out_progress("%s", "");
     WH_TRY(code);
     if (torn) wh_out_note("%s: a torn record of %zu bytes at the end was cut off\n", v->o->journal, torn);
+    if (!v->costs_known) {
+        json_t *costs = json_pack("[o]", wh_costs_json(&v->costs));
+        code = costs ? wh_journal_append(v->journal, costs, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
+        json_decref(costs);
+        WH_TRY(code);
+    }
     if (v->score.problems) wh_out_note("%s holds %zu of %zu problems\n", v->o->journal, v->score.problems, v->data.n);
     return WH_OK;
 }
@@ -150,6 +152,7 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
     wh_code code = wh_load_model(&v->l, machine, err);
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
     if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
+    if (code == WH_OK) code = wh_eval_cost(v, err);
     if (code == WH_OK) code = open_journal(v, err);
     if (code == WH_OK) code = solve_all(v, prompts, err);
     wh_err second;

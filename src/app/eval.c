@@ -1,6 +1,7 @@
 #include "app/eval.h"
 
 #include "app/json.h"
+#include "app/record.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -63,6 +64,16 @@ static json_t *sample_record(const wh_question *q, const wh_tree *t, const wh_sa
                      scores_json(s), "seed", (json_int_t)q->seed);
 }
 
+wh_code wh_eval_cost(wh_eval *v, wh_err *err)
+{
+    const wh_prm *prm = v->reward.prm;
+    wh_prm_sizes sizes;
+    WH_TRY(wh_forecast_prm(&sizes, prm, v->reward.attached, "", err));
+    v->costs = (wh_costs){.policy = *wh_engine_cost(v->l.engine), .has_prm = prm != NULL, .attached = v->reward.attached, .around = sizes.around};
+    if (prm) v->costs.prm = *wh_prm_cost(prm);
+    return WH_OK;
+}
+
 json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *right, const wh_sizes *sizes, double seconds)
 {
     const wh_result *r = done->result;
@@ -86,59 +97,14 @@ json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *
     return NULL;
 }
 
-/* The scores of a sample into its own memory; a sample without scores keeps NULL. */
-static wh_code read_scores(wh_sample *s, double **memory, const json_t *scores, wh_err *err)
-{
-    s->n_scores = json_array_size(scores);
-    if (!s->n_scores) return WH_OK;
-    s->scores = *memory = wh_mem_alloc(s->n_scores, sizeof **memory);
-    if (!s->scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", s->n_scores);
-    for (size_t i = 0; i < s->n_scores; i++) (*memory)[i] = json_number_value(json_array_get(scores, i));
-    return WH_OK;
-}
-
-static void add_ledger(wh_ledger *to, const json_t *record, const char *name)
-{
-    const wh_ledger l = wh_json_to_ledger(json_object_get(record, name));
-    wh_ledger_add(to, &l);
-}
-
-static wh_code replay_samples(wh_eval *v, const json_t *record, wh_sample *samples, double **scores, bool *right, size_t n, wh_err *err)
-{
-    const json_t *groups = json_object_get(record, "groups"), *correct = json_object_get(record, "correct");
-    const json_t *list = json_object_get(record, "scores");
-    for (size_t i = 0; i < n; i++) {
-        samples[i].index = i;
-        samples[i].group = (int32_t)json_integer_value(json_array_get(groups, i));
-        samples[i].answer = "";
-        right[i] = json_is_true(json_array_get(correct, i));
-        WH_TRY(read_scores(&samples[i], &scores[i], json_array_get(list, i), err));
-    }
-    return wh_score_add(&v->score, samples, right, n, err);
-}
-
 static wh_code replay_problem(wh_eval *v, const json_t *record, wh_err *err)
 {
-    const json_t *groups = json_object_get(record, "groups");
-    size_t n = json_array_size(groups);
-    if (!groups || json_array_size(json_object_get(record, "correct")) != n)
-        return wh_err_set(err, WH_ERR_FORMAT, "a record of the journal has no samples");
-    wh_sample *samples = wh_mem_zalloc(n, sizeof *samples);
-    double **scores = wh_mem_zalloc(n, sizeof *scores);
-    bool *right = wh_mem_zalloc(n, sizeof *right);
-    wh_code code = samples && scores && right ? replay_samples(v, record, samples, scores, right, n, err)
-                                              : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
-    for (size_t i = 0; scores && i < n; i++) free(scores[i]);
-    free(scores);
-    free(samples);
-    free(right);
-    const wh_sizes sizes = wh_sizes_from_json(json_object_get(record, "sizes"));
-    wh_sizes_add(&v->sizes, &sizes);
-    add_ledger(&v->score.policy, record, "policy");
-    add_ledger(&v->score.prm, record, "prm");
-    add_ledger(&v->score.speculative, record, "speculative");
-    v->score.unscored += (size_t)json_integer_value(json_object_get(record, "unscored"));
-    v->score.seconds += json_number_value(json_object_get(record, "seconds"));
+    wh_record r;
+    WH_TRY(wh_record_read(&r, record, err));
+    wh_code code = wh_score_add(&v->score, r.samples, r.right, r.n, err);
+    wh_score_spend(&v->score, &r.policy, &r.prm, &r.speculative, r.unscored, r.seconds);
+    wh_sizes_add(&v->sizes, &r.sizes);
+    wh_record_free(&r);
     return code;
 }
 
@@ -146,7 +112,8 @@ wh_code wh_eval_replay(void *user, const json_t *record, wh_err *err)
 {
     wh_eval *v = user;
     const char *kind = json_string_value(json_object_get(record, "record"));
-    if (!kind || strcmp(kind, "problem") != 0) return WH_OK;
+    if (kind && strcmp(kind, "costs") == 0) v->costs_known = true;
+    if (!wh_record_closes(record)) return WH_OK;
     size_t line = (size_t)json_integer_value(json_object_get(record, "line"));
     for (size_t i = 0; i < v->data.n; i++)
         if (v->data.list[i].line == line && !v->done[i]) {

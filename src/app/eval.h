@@ -27,6 +27,8 @@ typedef struct wh_eval {
     wh_journal         *journal;
     wh_score            score;
     wh_sizes            sizes;
+    wh_costs            costs; /* zero until the models are there */
+    bool                costs_known; /* by the journal */
 
     double   began, last; /* of this run; when the last problem was done */
     size_t   fresh;       /* problems of this run */
@@ -37,6 +39,9 @@ typedef struct wh_eval {
 
 /* What the results depend on, for the header of the journal. */
 wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err);
+
+/* Fill costs; after the models are loaded. */
+wh_code wh_eval_cost(wh_eval *v, wh_err *err);
 
 /* How large a problem and its samples are, for the forecast. */
 wh_code wh_eval_measure(wh_sizes *out, const wh_eval *v, const wh_event *done, wh_err *err);

@@ -4,13 +4,14 @@
 #include "app/json.h"
 #include "app/out.h"
 #include "base/clock.h"
+#include "base/stat.h"
 
 void wh_eval_show(const wh_eval *v)
 {
     const wh_score *s = &v->score;
     double low, high, seconds = wh_clock_now() - v->began;
     size_t top = s->levels - 1;
-    wh_score_interval(&low, &high, s->right[s->chosen][top], s->problems);
+    wh_stat_wilson(&low, &high, s->right[s->chosen][top], s->problems);
     char left[24], bar[24];
     size_t full = 20 * s->problems / v->data.n;
     for (size_t i = 0; i < 20; i++) bar[i] = i < full ? '#' : '.';
@@ -28,7 +29,7 @@ void wh_eval_show(const wh_eval *v)
 static json_t *level_json(const wh_score *s, size_t rule, size_t i)
 {
     double low, high, all = (double)s->problems;
-    wh_score_interval(&low, &high, s->right[rule][i], s->problems);
+    wh_stat_wilson(&low, &high, s->right[rule][i], s->problems);
     return json_pack("{s:I, s:I, s:f, s:f, s:f, s:f}", "n", (json_int_t)s->n[i], "correct", (json_int_t)s->right[rule][i], "accuracy",
                      (double)s->right[rule][i] / all, "low", low, "high", high, "pass", (double)s->passed[i] / all);
 }
@@ -49,13 +50,8 @@ static cost cost_of(const wh_eval *v)
 {
     const wh_score *s = &v->score;
     cost c = {.policy = (double)wh_ledger_total(&s->policy), .prm = (double)wh_ledger_total(&s->prm)};
-    if (!v->l.engine) return c; /* it ended before anything could be computed */
-    const wh_cost *token = wh_engine_cost(v->l.engine);
-    c.paper = (double)wh_ledger_paper(&s->policy, token);
-    wh_prm_sizes prm;
-    if (wh_forecast_prm(&prm, v->reward.prm, v->reward.attached, "", NULL) == WH_OK)
-        wh_forecast(&c.expected_policy, &c.expected_prm, &v->sizes, prm.around, v->choice.strategy, &v->choice.params, token, v->reward.prm,
-                    v->reward.attached);
+    c.paper = (double)wh_ledger_paper(&s->policy, &v->costs.policy);
+    wh_forecast(&c.expected_policy, &c.expected_prm, &v->sizes, &v->costs, v->choice.strategy, &v->choice.params);
     return c;
 }
 
@@ -106,7 +102,7 @@ static void print_votes(const wh_score *s)
         wh_out_printf("%-14s", wh_rule_name(name, &s->rules[r]));
         for (size_t i = from; i < s->levels; i++) {
             double low, high;
-            wh_score_interval(&low, &high, s->right[r][i], s->problems);
+            wh_stat_wilson(&low, &high, s->right[r][i], s->problems);
             wh_out_printf("  %5.1f [%2.0f, %2.0f]", 100 * (double)s->right[r][i] / (double)s->problems, 100 * low, 100 * high);
         }
         wh_out_puts("\n");
@@ -124,7 +120,7 @@ static void print_text(const wh_eval *v)
     wh_out_puts("\n\n    n   accuracy   95 % interval   a sample right\n");
     for (size_t i = 0; i < s->levels; i++) {
         double low, high, all = (double)s->problems;
-        wh_score_interval(&low, &high, s->right[s->chosen][i], s->problems);
+        wh_stat_wilson(&low, &high, s->right[s->chosen][i], s->problems);
         wh_out_printf("%5zu   %5.1f %%    [%4.1f, %4.1f]    %5.1f %%\n", s->n[i], 100 * (double)s->right[s->chosen][i] / all, 100 * low,
                       100 * high, 100 * (double)s->passed[i] / all);
     }

@@ -24,26 +24,56 @@ static double unread(const wh_strategy *strategy, double tokens, double steps)
     return strategy->nested ? tokens - tokens / steps : steps;
 }
 
-void wh_forecast(double *policy, double *prm_flops, const wh_sizes *sizes, size_t around, const wh_strategy *strategy,
-                 const wh_params *params, const wh_cost *policy_cost, const wh_prm *prm, bool attached)
+void wh_forecast(double *policy, double *prm, const wh_sizes *sizes, const wh_costs *costs, const wh_strategy *strategy,
+                 const wh_params *params)
 {
-    *policy = *prm_flops = 0;
+    *policy = *prm = 0;
     if (!sizes->problems || !sizes->samples || !sizes->steps) return;
     double problems = (double)sizes->problems, samples = (double)sizes->samples, steps = (double)sizes->steps / samples;
     double tokens = (double)sizes->tokens / samples;
-    wh_task task = {
+    const wh_task task = {
         .prompt_tokens = (double)sizes->prompt_tokens / problems,
         .prm_prompt_tokens = (double)sizes->prm_prompt_tokens / problems,
         .answer_tokens = tokens,
         .step_tokens = tokens / steps,
-        .prm_answer_tokens = attached ? unread(strategy, tokens, steps) : tokens + steps * (double)around,
-        .policy = *policy_cost,
-        .has_prm = prm != NULL,
+        .prm_answer_tokens = costs->attached ? unread(strategy, tokens, steps) : tokens + steps * (double)costs->around,
+        .policy = costs->policy,
+        .prm = costs->prm,
+        .has_prm = costs->has_prm,
     };
-    if (prm) task.prm = *wh_prm_cost(prm);
-    strategy->flops(policy, prm_flops, &task, params);
+    strategy->flops(policy, prm, &task, params);
     *policy *= problems;
-    *prm_flops *= problems;
+    *prm *= problems;
+}
+
+static json_t *cost_json(const wh_cost *c)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "body", (json_int_t)c->body, "head", (json_int_t)c->head, "attn_per_key",
+                     (json_int_t)c->attn_per_key, "params", (json_int_t)c->params);
+}
+
+static wh_cost cost_from_json(const json_t *o)
+{
+    return (wh_cost){.body = (uint64_t)json_integer_value(json_object_get(o, "body")),
+                     .head = (uint64_t)json_integer_value(json_object_get(o, "head")),
+                     .attn_per_key = (uint64_t)json_integer_value(json_object_get(o, "attn_per_key")),
+                     .params = (uint64_t)json_integer_value(json_object_get(o, "params"))};
+}
+
+json_t *wh_costs_json(const wh_costs *c)
+{
+    return json_pack("{s:s, s:o, s:o, s:b, s:I}", "record", "costs", "policy", cost_json(&c->policy), "prm",
+                     c->has_prm ? cost_json(&c->prm) : json_null(), "attached", c->attached, "around", (json_int_t)c->around);
+}
+
+wh_costs wh_costs_from_json(const json_t *o)
+{
+    const json_t *prm = json_object_get(o, "prm");
+    return (wh_costs){.policy = cost_from_json(json_object_get(o, "policy")),
+                      .prm = cost_from_json(prm),
+                      .has_prm = json_is_object(prm),
+                      .attached = json_is_true(json_object_get(o, "attached")),
+                      .around = (uint64_t)json_integer_value(json_object_get(o, "around"))};
 }
 
 #define FIELDS(X) X(problems) X(samples) X(prompt_tokens) X(prm_prompt_tokens) X(tokens) X(steps)

@@ -22,9 +22,19 @@ typedef struct wh_prm_sizes {
 } wh_prm_sizes;
 wh_code wh_forecast_prm(wh_prm_sizes *out, const wh_prm *prm, bool attached, const char *question, wh_err *err);
 
-/* FLOPs for all problems. prm may be NULL. */
-void wh_forecast(double *policy, double *prm_flops, const wh_sizes *sizes, size_t around, const wh_strategy *strategy,
-                 const wh_params *params, const wh_cost *policy_cost, const wh_prm *prm, bool attached);
+/* What a token costs in a run; a journal keeps it, so that a report needs no model. */
+typedef struct wh_costs {
+    wh_cost  policy, prm;
+    bool     has_prm, attached; /* attached: a head on the policy's own engine */
+    uint64_t around;            /* see wh_prm_sizes */
+} wh_costs;
+
+json_t  *wh_costs_json(const wh_costs *c);
+wh_costs wh_costs_from_json(const json_t *o);
+
+/* FLOPs for all problems. */
+void wh_forecast(double *policy, double *prm, const wh_sizes *sizes, const wh_costs *costs, const wh_strategy *strategy,
+                 const wh_params *params);
 
 json_t  *wh_sizes_json(const wh_sizes *s);
 wh_sizes wh_sizes_from_json(const json_t *o);

@@ -1,6 +1,5 @@
 #include "app/score.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 void wh_score_init(wh_score *s, size_t n, bool nested, bool scored, const wh_rule *chosen)
@@ -43,14 +42,12 @@ wh_code wh_score_add(wh_score *s, const wh_sample *samples, const bool *right, s
     return WH_OK;
 }
 
-void wh_score_interval(double *low, double *high, size_t k, size_t n)
+void wh_score_spend(wh_score *s, const wh_ledger *policy, const wh_ledger *prm, const wh_ledger *speculative, size_t unscored,
+                    double seconds)
 {
-    *low = 0;
-    *high = 1;
-    if (n == 0) return;
-    const double z = 1.959964;
-    double total = (double)n, p = (double)k / total, z2 = z * z / total;
-    double middle = (p + z2 / 2) / (1 + z2), half = z / (1 + z2) * sqrt(p * (1 - p) / total + z2 / (4 * total));
-    *low = k == 0 ? 0 : middle - half;
-    *high = k == n ? 1 : middle + half;
+    wh_ledger_add(&s->policy, policy);
+    wh_ledger_add(&s->prm, prm);
+    wh_ledger_add(&s->speculative, speculative);
+    s->unscored += unscored;
+    s->seconds += seconds;
 }

@@ -30,8 +30,8 @@ void wh_score_init(wh_score *s, size_t n, bool nested, bool scored, const wh_rul
 
 /* One problem: its samples in order, grouped, and whether each is right. */
 wh_code wh_score_add(wh_score *s, const wh_sample *samples, const bool *right, size_t n, wh_err *err);
-
-/* Wilson's 95 % interval for k right out of n (Wilson 1927). */
-void wh_score_interval(double *low, double *high, size_t k, size_t n);
+/* What it cost. */
+void    wh_score_spend(wh_score *s, const wh_ledger *policy, const wh_ledger *prm, const wh_ledger *speculative, size_t unscored,
+                       double seconds);
 
 #endif

@@ -1,7 +1,6 @@
-/* Accuracy for every n from one run, and its interval. */
+/* Accuracy for every n from one run. */
 #include "app/score.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,30 +61,11 @@ static void test_votes(void **state)
     assert_int_equal(s.right_samples, 4 + 3 + 1 + 2);
 }
 
-/* Values of scipy: binomtest(k, n).proportion_ci(0.95, method="wilson"). */
-static void test_interval(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t k, n;
-        double low, high;
-    } known[] = {{0, 10, 0, 0.277533}, {10, 10, 0.722467, 1}, {5, 10, 0.236593, 0.763407}, {16, 100, 0.100953, 0.244203}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        double low, high;
-        wh_score_interval(&low, &high, known[i].k, known[i].n);
-        assert_true(fabs(low - known[i].low) < 1e-6 && fabs(high - known[i].high) < 1e-6);
-    }
-    double low, high;
-    wh_score_interval(&low, &high, 0, 0);
-    assert_true(low == 0 && high == 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_votes),
-        cmocka_unit_test(test_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
