@@ -1,171 +1,7 @@
-/* whet eval: a problem set, journaled; accuracy for every n from one run.
- *
- * A problem is done when all its samples are; its records go into the journal as one frame, so a run that is
- * killed repeats the problems that were under way and no others. Results depend on the run that the journal's
- * header describes (policy, strategy, parameters, seed, problem set) and on nothing else, so it does not
- * matter in how many runs, in what order or on how many threads the problems were solved. */
-#include "answer/answer.h"
+/* whet eval: a problem set, journaled; accuracy for every n from one run. */
 #include "app/cmd.h"
-#include "app/dataset.h"
 #include "app/eval.h"
-#include "app/interrupt.h"
-#include "app/json.h"
 #include "app/out.h"
-#include "base/clock.h"
-#include "base/file.h"
-#include "base/mem.h"
-#include "search/driver.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-static const wh_opt option_table[] = {
-    WH_OPT_INT(wh_eval_opts, batch, "batch", "B", "64", 1, 4096, "samples that are computed together, at most"),
-    WH_OPT_STRING(wh_eval_opts, data, "data", "FILE", NULL, "the problem set: JSON lines with problem or question, and answer"),
-    WH_OPT_STRING(wh_eval_opts, journal, "journal", "FILE", NULL, "keep results here, and go on from what it holds"),
-    WH_OPT_FLAG(wh_eval_opts, json, "json", "the result as one JSON line"),
-    WH_OPT_INT(wh_eval_opts, limit, "limit", "K", "0", 0, 1e9, "the first K problems; 0: all"),
-    WH_OPT_INT(wh_eval_opts, seed, "seed", "K", "0", 0, 9e18, "another seed draws other samples"),
-};
-
-/* ---- a problem that is done ---------------------------------------------------------------------------------- */
-
-static wh_code grade(bool *right, const wh_question *q, const wh_sample *s, size_t n, wh_err *err)
-{
-    size_t gold = strlen(q->gold);
-    for (size_t i = 0; i < n; i++) {
-        right[i] = false;
-        if (*s[i].answer) WH_TRY(wh_answer_grade(&right[i], q->gold, gold, s[i].answer, strlen(s[i].answer), err));
-    }
-    return WH_OK;
-}
-
-static wh_code take_result(wh_eval *v, const wh_question *q, const wh_event *e, wh_err *err)
-{
-    const wh_result *r = e->result;
-    if (r->error.code != WH_OK) return wh_err_set(err, r->error.code, "problem %.60s: %.180s", q->id, r->error.msg);
-    if (r->cancelled) return WH_OK; /* not all of its samples are there: the next run does it again */
-    bool *right = wh_mem_alloc(r->n_samples, sizeof *right);
-    if (!right) return wh_err_set(err, WH_ERR_NOMEM, "no memory to grade %zu samples", r->n_samples);
-    double now = wh_clock_now(), seconds = now - v->last;
-    v->last = now;
-    wh_sizes sizes;
-    wh_code code = grade(right, q, r->samples, r->n_samples, err);
-    if (code == WH_OK) code = wh_eval_measure(&sizes, v, e, err);
-    if (code == WH_OK && v->journal) {
-        json_t *records = wh_eval_records(q, e, right, &sizes, seconds);
-        code = records ? wh_journal_append(v->journal, records, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
-        json_decref(records);
-    }
-    if (code == WH_OK) code = wh_score_add(&v->score, r->samples, right, r->n_samples, err);
-    free(right);
-    WH_TRY(code);
-    wh_sizes_add(&v->sizes, &sizes);
-    wh_score_spend(&v->score, &r->policy, &r->prm, &r->speculative, r->n_unscored, seconds);
-    v->fresh++;
-    v->fresh_tokens += r->policy.decode_tokens;
-    wh_eval_show(v);
-    return WH_OK;
-}
-
-static void on_event(void *user, const wh_event *e)
-{
-    wh_eval *v = user;
-    if (e->kind != WH_EVENT_DONE || v->code != WH_OK) return;
-    v->code = take_result(v, e->user, e, v->err);
-}
-
-/* ---- the run --------------------------------------------------------------------------------------------------- */
-
-static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
-{
-    wh_backend backend;
-    wh_reward_backend(&backend, &v->reward, &v->l, (size_t)v->o->batch);
-    const wh_driver_opts opts = {.on_event = on_event, .user = v, .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
-    wh_driver *d;
-    WH_TRY(wh_driver_create(&d, &backend, &opts, err));
-    /* As many problems at a time as keep the batch full while some of them end. */
-    size_t flying = 2 * (size_t)v->o->batch / v->choice.n_samples + 1, next = 0;
-    v->err = err;
-    v->began = v->last = wh_clock_now();
-    wh_code code = WH_OK;
-    for (bool idle = false; code == WH_OK && v->code == WH_OK && !idle;) {
-        for (; code == WH_OK && next < v->data.n && wh_driver_active(d) < flying && !wh_interrupt_asked(); next++) {
-            wh_question *q = &v->data.list[next];
-            if (v->done[next]) continue;
-            const wh_problem p = {.question = q->problem, .prompt = prompts[next].data, .n_prompt = prompts[next].len, .seed = q->seed,
-                                  .strategy = v->choice.strategy, .params = &v->choice.params, .grouping = v->choice.grouping, .user = q};
-            code = wh_driver_add(d, NULL, &p, err);
-        }
-        if (code == WH_OK) code = wh_driver_step(d, &idle, err);
-        if (idle && next < v->data.n && !wh_interrupt_asked()) idle = false;
-    }
-    wh_driver_free(d);
-    wh_out_progress("%s", "");
-    return v->code != WH_OK ? v->code : code;
-}
-
-static wh_code make_prompts(wh_eval *v, wh_tok_ids *prompts, size_t *longest, wh_err *err)
-{
-    *longest = 0;
-    for (size_t i = 0; i < v->data.n; i++) {
-        const wh_question *q = &v->data.list[i];
-        if (wh_load_prompt(&v->l, &prompts[i], q->problem, strlen(q->problem), err) != WH_OK)
-            return wh_err_wrap(err, "%s, line %zu", v->o->data, q->line);
-        if (prompts[i].len > *longest) *longest = prompts[i].len;
-    }
-    return WH_OK;
-}
-
-static wh_code open_journal(wh_eval *v, wh_err *err)
-{
-    if (!v->o->journal) return WH_OK;
-    wh_out_progress("reading %s", v->o->journal);
-    json_t *header = NULL;
-    size_t torn = 0;
-    wh_code code = wh_eval_run(v, &header, err);
-    if (code == WH_OK) code = wh_journal_open(&v->journal, v->o->journal, header, wh_eval_replay, v, &torn, err);
-    json_decref(header);
-    wh_out_progress("%s", "");
-    WH_TRY(code);
-    if (torn) wh_out_note("%s: a torn record of %zu bytes at the end was cut off\n", v->o->journal, torn);
-    if (!v->costs_known) {
-        json_t *costs = json_pack("[o]", wh_costs_json(&v->costs));
-        code = costs ? wh_journal_append(v->journal, costs, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
-        json_decref(costs);
-        WH_TRY(code);
-    }
-    if (v->score.problems) wh_out_note("%s holds %zu of %zu problems\n", v->o->journal, v->score.problems, v->data.n);
-    return WH_OK;
-}
-
-static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_opts *machine, wh_err *err)
-{
-    WH_TRY(wh_dataset_load(&v->data, v->o->data, (size_t)v->o->limit, (uint64_t)v->o->seed, err));
-    v->done = wh_mem_zalloc(v->data.n, sizeof *v->done);
-    wh_tok_ids *prompts = wh_mem_zalloc(v->data.n, sizeof *prompts);
-    if (!v->done || !prompts) {
-        free(prompts);
-        return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
-    }
-    size_t longest = 0;
-    wh_code code = wh_load_model(&v->l, machine, err);
-    if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
-    if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
-    if (code == WH_OK) code = wh_eval_cost(v, err);
-    if (code == WH_OK) code = open_journal(v, err);
-    if (code == WH_OK) code = solve_all(v, prompts, err);
-    wh_err second;
-    wh_code closing = wh_journal_close(v->journal, &second);
-    v->journal = NULL;
-    if (code == WH_OK && closing != WH_OK) {
-        *err = second;
-        code = closing;
-    }
-    for (size_t i = 0; i < v->data.n; i++) wh_tok_ids_free(&prompts[i]);
-    free(prompts);
-    return code;
-}
 
 int wh_cmd_eval(int argc, char **argv)
 {
@@ -178,31 +14,19 @@ int wh_cmd_eval(int argc, char **argv)
     size_t n;
     int status;
     if (wh_search_opts_init(&search_opts, "best_of_n", &err) != WH_OK) return wh_out_error(&err);
-    const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL},
-                                   WH_SEARCH_GROUP(&search_opts), WH_REWARD_GROUP(&reward), WH_LOAD_GROUP(&machine)};
+    const wh_opt_group groups[] = {WH_EVAL_GROUP(&o), WH_SEARCH_GROUP(&search_opts), WH_REWARD_GROUP(&reward), WH_LOAD_GROUP(&machine)};
     static const char about[] =
         "Solve a problem set and grade the answers. From one run with N samples comes the accuracy for every\n"
         "power of two up to N, with its 95 % interval (Wilson). With --journal a run that was interrupted, even\n"
         "killed, goes on where it stopped.";
     const wh_opt_spec spec = {"eval", "--data FILE [options]", about, groups, 4, 0, 0, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
-        wh_interrupt_catch();
         wh_code code = o.data ? wh_search_opts_choose(&v.choice, &search_opts, &reward, &err)
                               : wh_err_set(&err, WH_ERR_ARG, "--data is missing: usage is whet eval %s", spec.synopsis);
-        if (code == WH_OK) {
-            wh_score_init(&v.score, v.choice.n_samples, v.choice.strategy->nested, wh_reward_wanted(&reward), &v.choice.rule);
-            code = evaluate(&v, &reward, &machine, &err);
-            if (v.score.problems) wh_eval_print(&v);
-            if (code == WH_OK && wh_interrupt_asked())
-                code = wh_err_set(&err, WH_ERR_CANCELLED, "interrupted after %zu of %zu problems%s", v.score.problems, v.data.n,
-                                  o.journal ? "; the same command goes on from there" : "");
-        }
+        if (code == WH_OK) code = wh_eval_solve(&v, &reward, &machine, &err);
         if (code != WH_OK) status = wh_out_error(&err);
     }
-    wh_dataset_free(&v.data);
-    free(v.done);
-    wh_reward_free(&v.reward);
-    wh_load_free(&v.l);
+    wh_eval_free(&v);
     wh_search_opts_free(&search_opts);
     return status;
 }

@@ -76,13 +76,27 @@ wh_code wh_dataset_load(wh_dataset *d, const char *path, size_t limit, uint64_t 
     return code;
 }
 
+static void free_question(wh_question *q)
+{
+    free(q->id);
+    free(q->problem);
+    free(q->gold);
+}
+
+wh_code wh_dataset_shard(wh_dataset *d, size_t part, size_t of, wh_err *err)
+{
+    size_t n = 0, all = d->n;
+    for (size_t i = 0; i < all; i++) {
+        if (i % of == part - 1) d->list[n++] = d->list[i];
+        else free_question(&d->list[i]);
+    }
+    d->n = n;
+    return n ? WH_OK : wh_err_set(err, WH_ERR_ARG, "part %zu of %zu of %zu problems is empty", part, of, all);
+}
+
 void wh_dataset_free(wh_dataset *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        free(d->list[i].id);
-        free(d->list[i].problem);
-        free(d->list[i].gold);
-    }
+    for (size_t i = 0; i < d->n; i++) free_question(&d->list[i]);
     free(d->list);
     *d = (wh_dataset){0};
 }

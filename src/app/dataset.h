@@ -25,6 +25,9 @@ typedef struct wh_dataset {
 /* The first `limit` problems (0: all); "-": standard input. WH_ERR_FORMAT names the line. Half of it is
  * freed by wh_dataset_free when it fails. */
 wh_code wh_dataset_load(wh_dataset *d, const char *path, size_t limit, uint64_t seed, wh_err *err);
+/* Keep every of-th problem, beginning with number `part` (1 .. of): so several machines share a set. A problem keeps
+ * its line and its seed, and with them its samples. WH_ERR_ARG: there is none in this part. */
+wh_code wh_dataset_shard(wh_dataset *d, size_t part, size_t of, wh_err *err);
 void    wh_dataset_free(wh_dataset *d);
 
 #endif

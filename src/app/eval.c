@@ -16,9 +16,12 @@ wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err)
     json_t *prm;
     WH_TRY(wh_load_sha256(sha256, wh_buf_str(&v->l.path), err));
     WH_TRY(wh_reward_json(&prm, &v->reward, err));
-    *out = json_pack("{s:{s:s}, s:{s:s, s:s, s:s*}, s:o, s:o, s:I}", "data", "sha256", v->data.sha256, "policy", "name",
-                     wh_buf_str(&v->l.name), "sha256", sha256, "form", v->l.model->form == WH_MAT_FAST ? "fast" : NULL, "prm", prm, "search", wh_search_opts_json(&v->choice), "seed",
-                     (json_int_t)v->o->seed);
+    wh_buf shard = {0};
+    if (v->o->shard.of) wh_buf_printf(&shard, "%lld/%lld", (long long)v->o->shard.part, (long long)v->o->shard.of);
+    *out = json_pack("{s:{s:s, s:s*}, s:{s:s, s:s, s:s*}, s:o, s:o, s:I}", "data", "sha256", v->data.sha256, "shard", shard.data, "policy",
+                     "name", wh_buf_str(&v->l.name), "sha256", sha256, "form", v->l.model->form == WH_MAT_FAST ? "fast" : NULL, "prm", prm,
+                     "search", wh_search_opts_json(&v->choice), "seed", (json_int_t)v->o->seed);
+    wh_buf_free(&shard);
     return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
 }
 

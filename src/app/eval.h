@@ -14,8 +14,13 @@
 typedef struct wh_eval_opts {
     const char *data, *journal;
     int64_t     limit, seed, batch;
+    wh_opt_part shard;
     bool        json;
 } wh_eval_opts;
+
+extern const wh_opt wh_eval_options[];
+enum { WH_EVAL_OPTIONS = 7 };
+#define WH_EVAL_GROUP(values) {NULL, wh_eval_options, WH_EVAL_OPTIONS, values, NULL}
 
 typedef struct wh_eval {
     const wh_eval_opts *o;
@@ -35,7 +40,12 @@ typedef struct wh_eval {
     uint64_t fresh_tokens;
     wh_code  code; /* why a callback wants the run to end */
     wh_err  *err;
-} wh_eval;
+} wh_eval; /* starts as {.o, .choice} */
+
+/* eval_run.c: everything from the problem set to the result that is printed. The journal keeps what was done when it
+ * fails; WH_ERR_CANCELLED: interrupted. */
+wh_code wh_eval_solve(wh_eval *v, const wh_reward_opts *reward, const wh_load_opts *machine, wh_err *err);
+void    wh_eval_free(wh_eval *v);
 
 /* What the results depend on, for the header of the journal. */
 wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err);

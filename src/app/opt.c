@@ -72,6 +72,23 @@ static wh_code set_ints(const wh_opt *o, wh_opt_ints *to, const char *what, cons
     }
 }
 
+static wh_code add_string(const wh_opt *o, wh_opt_strings *to, const char *what, const char *text, wh_err *err)
+{
+    if (!*text) return wh_err_set(err, WH_ERR_ARG, "%s wants a %s, not an empty text", what, o->value);
+    if (to->n == WH_OPT_STRINGS_MAX) return wh_err_set(err, WH_ERR_ARG, "%s may be given at most %d times", what, WH_OPT_STRINGS_MAX);
+    to->v[to->n++] = text;
+    return WH_OK;
+}
+
+static wh_code set_part(const wh_opt *o, wh_opt_part *to, const char *what, const char *text, wh_err *err)
+{
+    const char *end;
+    if (parse_int(text, &end, &to->part) && *end == '/' && parse_int(end + 1, &end, &to->of) && !*end && to->part >= 1 &&
+        to->part <= to->of && (double)to->of <= o->hi)
+        return WH_OK;
+    return wh_err_set(err, WH_ERR_ARG, "%s wants a part and how many there are, such as 2/5, not '%.60s'", what, text);
+}
+
 wh_code wh_opt_set(const wh_opt *o, void *values, const char *what, const char *text, wh_err *err)
 {
     void *field = (char *)values + o->at;
@@ -107,6 +124,8 @@ wh_code wh_opt_set(const wh_opt *o, void *values, const char *what, const char *
         *(const char **)field = text;
         return WH_OK;
     case WH_OPT_TYPE_INTS: return set_ints(o, field, what, text, err);
+    case WH_OPT_TYPE_STRINGS: return add_string(o, field, what, text, err);
+    case WH_OPT_TYPE_PART: return set_part(o, field, what, text, err);
     }
     return wh_err_set(err, WH_ERR_ARG, "%s has no type", what);
 }

@@ -20,7 +20,9 @@ typedef enum {
     WH_OPT_TYPE_SIZE,   /* uint64_t: bytes, with K, M, G (powers of 1024) */
     WH_OPT_TYPE_STRING, /* const char *, borrowed from argv */
     WH_OPT_TYPE_CHOICE, /* const char *, one of the words of `choices` */
-    WH_OPT_TYPE_INTS    /* wh_opt_ints: whole numbers separated by commas */
+    WH_OPT_TYPE_INTS,   /* wh_opt_ints: whole numbers separated by commas */
+    WH_OPT_TYPE_STRINGS, /* wh_opt_strings: the option may be given several times */
+    WH_OPT_TYPE_PART    /* wh_opt_part: "2/5" */
 } wh_opt_type;
 
 enum { WH_OPT_INTS_MAX = 32 };
@@ -28,6 +30,16 @@ typedef struct wh_opt_ints {
     size_t  n;
     int64_t v[WH_OPT_INTS_MAX];
 } wh_opt_ints;
+
+enum { WH_OPT_STRINGS_MAX = 32 };
+typedef struct wh_opt_strings {
+    size_t      n;
+    const char *v[WH_OPT_STRINGS_MAX]; /* borrowed from argv */
+} wh_opt_strings;
+
+typedef struct wh_opt_part {
+    int64_t part, of; /* 1 <= part <= of; 0/0: all */
+} wh_opt_part;
 
 typedef struct wh_opt {
     const char *name;    /* without dashes */
@@ -56,6 +68,10 @@ typedef struct wh_opt {
     {name, WH_OPT_TYPE_CHOICE, WH_OPT_AT(S, field, const char *), value, init, 0, 0, help, words}
 #define WH_OPT_INTS(S, field, name, value, init, lo, hi, help) \
     {name, WH_OPT_TYPE_INTS, WH_OPT_AT(S, field, wh_opt_ints), value, init, lo, hi, help, NULL}
+#define WH_OPT_STRINGS(S, field, name, value, help) \
+    {name, WH_OPT_TYPE_STRINGS, WH_OPT_AT(S, field, wh_opt_strings), value, NULL, 0, 0, help, NULL}
+#define WH_OPT_PART(S, field, name, help) \
+    {name, WH_OPT_TYPE_PART, WH_OPT_AT(S, field, wh_opt_part), "I/N", NULL, 1, 1e6, help, NULL}
 
 typedef struct wh_opt_group {
     const char   *title; /* heading in --help; NULL: "Options" */

@@ -140,6 +140,13 @@ static size_t whole(const wh_search_choice *c, const char *name, size_t otherwis
     return v;
 }
 
+wh_code wh_search_opts_set(wh_search_opts *o, const char *name, const char *text, wh_err *err)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (strcmp(o->table[i].name, name) == 0) return wh_opt_set(&o->table[i], o, name, text, err);
+    return wh_err_set(err, WH_ERR_ARG, "no strategy has a parameter %s", name);
+}
+
 wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, const wh_reward_opts *reward, wh_err *err)
 {
     *out = (wh_search_choice){.grouping = wh_reward_grouping(reward), .speculate = reward->speculate};

@@ -66,6 +66,20 @@ wait $pid
 echo "[exit $?]"
 tail -n 1 message | sed 's/after [0-9]* of/after K of/'
 
+note parts of a set, sampled by two, are what one would have sampled
+check rollout $m --data set.jsonl --samples 4 --max-tokens 2048 --shard 1/2 --journal part1 --json
+check rollout $m --data set.jsonl --samples 4 --max-tokens 2048 --shard 2/2 --journal part2 --limit 20 --json
+check rollout $m --data set.jsonl --samples 4 --max-tokens 2048 --shard 2/2 --journal part1
+check rollout $m --data set.jsonl --samples 4 --max-tokens 2048 --journal whole --json
+check eval $m --data set.jsonl --n 4 --journal whole --json
+samples() { zstdcat "$@" | grep '"record":"sample"' | sort; }
+samples part1 | cut -d, -f2 | sort -u | wc -l
+samples whole >all
+samples part1 part2 | comm -13 all - | wc -l
+check rollout $m --data set.jsonl
+check rollout $m --data set.jsonl --journal x --shard 3/2
+check rollout $m --data set.jsonl --journal x --limit 2 --shard 3/3
+
 note journals that are none, or broken
 cp set.jsonl notes
 check eval $m --data set.jsonl --n 4 --journal notes

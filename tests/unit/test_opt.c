@@ -16,15 +16,19 @@ typedef struct values {
     uint64_t    memory;
     const char *policy, *color;
     wh_opt_ints batch;
+    wh_opt_strings journals;
+    wh_opt_part shard;
 } values;
 
 static const wh_opt table[] = {
     WH_OPT_INTS(values, batch, "batch", "B,...", "1,4", 1, 4096, "batch sizes"),
     WH_OPT_CHOICE(values, color, "color", "WHEN", "auto", "auto never always", "colours"),
+    WH_OPT_STRINGS(values, journals, "journal", "FILE", "journals"),
     WH_OPT_FLAG(values, json, "json", "as JSON"),
     WH_OPT_SIZE(values, memory, "memory", "SIZE", "2G", "memory"),
     WH_OPT_INT(values, n, "n", "N", "16", 1, 65536, "samples"),
     WH_OPT_STRING(values, policy, "policy", "MODEL", NULL, "the model"),
+    WH_OPT_PART(values, shard, "shard", "a part"),
     WH_OPT_FLOAT(values, temperature, "temperature", "T", "0.7", 0, 10, "softness"),
 };
 enum { N = sizeof table / sizeof table[0] };
@@ -76,7 +80,7 @@ static void test_values(void **state)
     assert_true(v.json && v.n == 4 && v.temperature == 1.5 && v.memory == (uint64_t)512 << 20);
     assert_string_equal(v.policy, "-");
     assert_true(v.batch.n == 3 && v.batch.v[2] == 64);
-    assert_true(given[4] && !given[1]);
+    assert_true(given[5] && !given[1]);
     assert_int_equal(PARSE("-n", "4"), WH_OK);
     assert_int_equal(v.n, 4);
     assert_int_equal(PARSE("--n", "4", "--n=5"), WH_OK);
@@ -89,6 +93,19 @@ static void test_values(void **state)
     assert_int_equal(n_args, 2);
     assert_string_equal(args[0], "--n");
     assert_int_equal(v.n, 16);
+}
+
+static void test_several_and_parts(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--journal", "a", "--shard=2/5", "--journal=b"), WH_OK);
+    assert_int_equal(v.journals.n, 2);
+    assert_string_equal(v.journals.v[0], "a");
+    assert_string_equal(v.journals.v[1], "b");
+    assert_true(v.shard.part == 2 && v.shard.of == 5);
+    static const char *const not_a_part[] = {"", "1", "0/2", "3/2", "1/0", "1/2x", "/2", "1/", "-1/2", "a/b", "1/99999999"};
+    for (size_t i = 0; i < sizeof not_a_part / sizeof not_a_part[0]; i++) assert_int_equal(PARSE("--shard", not_a_part[i]), WH_ERR_ARG);
+    assert_int_equal(PARSE("--journal", ""), WH_ERR_ARG);
 }
 
 static void test_dash_arguments(void **state)
@@ -177,7 +194,7 @@ static void test_suggestions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),   cmocka_unit_test(test_dash_arguments),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),   cmocka_unit_test(test_dash_arguments), cmocka_unit_test(test_several_and_parts),
         cmocka_unit_test(test_help),     cmocka_unit_test(test_nonsense), cmocka_unit_test(test_suggestions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
