@@ -5,7 +5,8 @@
     tools/golden_model.py tests/golden/model
 
 For each model NAME.gguf (F16 weights, whose values the reference uses too) there is NAME.logits: little-endian
-u32 n, u32 vocab, n i32 tokens, then (n, vocab) f32 logits of the reference in f32.
+u32 n, u32 kept, u32 vocab, n i32 tokens, then (kept, vocab) f32 logits of the reference in f32: every tenth row. NAME.hidden
+has what is behind the first block of these rows: u32 kept, u32 d, (kept, d) f32, each row divided by its root mean square.
 """
 import sys
 import struct
@@ -81,12 +82,17 @@ def make(folder, name, arch, cls, config):
     w.close()
     tokens = np.random.default_rng(1).integers(0, config.vocab_size, N_TOKENS).astype(np.int32)
     with torch.no_grad():
-        logits = model(torch.tensor(tokens[None].astype(np.int64))).logits[0].numpy()
+        out = model(torch.tensor(tokens[None].astype(np.int64)), output_hidden_states=True)
+        logits, hidden = out.logits[0].numpy(), out.hidden_states[1][0].numpy()
     keep = logits[::10]  # every tenth row is enough, and small
     with open(f"{folder}/{name}.logits", "wb") as f:
         f.write(struct.pack("<III", N_TOKENS, len(keep), config.vocab_size))
         f.write(tokens.tobytes())
         f.write(keep.astype("<f4").tobytes())
+    hidden = hidden[::10] / np.sqrt((hidden[::10] ** 2).mean(-1, keepdims=True) + config.rms_norm_eps)
+    with open(f"{folder}/{name}.hidden", "wb") as f:
+        f.write(struct.pack("<II", *hidden.shape))
+        f.write(hidden.astype("<f4").tobytes())
     print(name, "logits in", float(logits.min()), float(logits.max()))
 
 

@@ -27,6 +27,7 @@ struct wh_engine {
     wh_cache       *cache;
     wh_kv           kv;
     wh_cost         cost;
+    wh_config       config; /* of the model, as if it had only the layers that are computed */
     size_t          context, max_jobs, chunk, max_rows;
 
     job   *waiting, **waiting_end;
@@ -42,6 +43,9 @@ struct wh_engine {
     job            **order;    /* planned jobs in the order of their rows */
     job            **out_jobs; /* of each out row */
     size_t          *out_slots; /* which of the job's positions (scoring) */
+    wh_tap          *taps;
+    job            **tap_jobs;
+    size_t          *tap_slots;
     wh_pick        *picks;
     wh_engine_stats  stats;
 };
@@ -64,7 +68,7 @@ static size_t open_blocks(const wh_engine *e) { return e->max_jobs + e->max_jobs
 static wh_code size_cache(size_t *closed, const wh_engine *e, size_t memory, size_t scratch, wh_err *err)
 {
     enum { USUAL_TOKENS = 2048 };
-    const wh_config *c = &e->model->config;
+    const wh_config *c = &e->config;
     size_t one = wh_kv_closed_bytes(c), least = e->context / WH_KV_BLOCK + 1;
     size_t fixed = scratch + open_blocks(e) * wh_kv_open_bytes(c);
     if (memory) {
@@ -89,11 +93,11 @@ static wh_code size_cache(size_t *closed, const wh_engine *e, size_t memory, siz
 static wh_code create_parts(wh_engine *e, size_t memory, wh_err *err)
 {
     size_t rows = e->max_rows, closed = 0;
-    WH_TRY(wh_forward_create(&e->forward, e->model, e->par, rows, e->context, err));
+    WH_TRY(wh_forward_create(&e->forward, e->model, e->par, e->config.layers, rows, e->context, err));
     WH_TRY(wh_sampler_create(&e->sampler, e->forward, e->model, rows, wh_par_threads(e->par), err));
     e->stats.scratch_bytes = wh_forward_bytes(e->forward) + wh_sampler_bytes(e->sampler);
     WH_TRY(size_cache(&closed, e, memory, e->stats.scratch_bytes, err));
-    WH_TRY(wh_kv_create(&e->kv, &e->model->config, open_blocks(e), closed, err));
+    WH_TRY(wh_kv_create(&e->kv, &e->config, open_blocks(e), closed, err));
     WH_TRY(wh_cache_create(&e->cache, &e->kv, e->context, err));
     e->stats.kv_blocks = e->kv.n_open + e->kv.n_closed;
     e->stats.kv_bytes = e->kv.n_open * e->kv.open_bytes + e->kv.n_closed * e->kv.closed_bytes;
@@ -109,8 +113,12 @@ static wh_code create_parts(wh_engine *e, size_t memory, wh_err *err)
     e->out_jobs = wh_mem_alloc(rows, sizeof *e->out_jobs);
     e->out_slots = wh_mem_alloc(rows, sizeof *e->out_slots);
     e->picks = wh_mem_alloc(rows, sizeof *e->picks);
+    e->taps = wh_mem_alloc(rows, sizeof *e->taps);
+    e->tap_jobs = wh_mem_alloc(rows, sizeof *e->tap_jobs);
+    e->tap_slots = wh_mem_alloc(rows, sizeof *e->tap_slots);
     if (!e->active || !e->order || !e->tokens || !e->positions || !e->out_rows || !e->tables || !e->open ||
-        !e->close_from || !e->close_to || !e->out_jobs || !e->out_slots || !e->picks)
+        !e->close_from || !e->close_to || !e->out_jobs || !e->out_slots || !e->picks || !e->taps || !e->tap_jobs ||
+        !e->tap_slots)
         return wh_err_set(err, WH_ERR_NOMEM, "no memory for a batch of %zu rows", rows);
     return WH_OK;
 }
@@ -128,14 +136,18 @@ wh_code wh_engine_create(wh_engine **out, const wh_model *model, const wh_tok *t
     e->model = model;
     e->tok = tok;
     e->par = par;
-    e->cost = cost_of(&model->config);
+    e->config = model->config;
+    if (opts->layers && opts->layers < e->config.layers) e->config.layers = opts->layers;
+    e->cost = cost_of(&e->config);
     e->waiting_end = &e->waiting;
     e->max_jobs = opts->max_rows ? opts->max_rows : DEFAULT_JOBS;
     e->chunk = opts->chunk ? opts->chunk : DEFAULT_CHUNK;
     e->context = opts->context ? opts->context : model->config.context;
     e->max_rows = e->max_jobs + e->chunk;
     wh_code code = WH_OK;
-    if (e->context > model->config.context)
+    if (opts->layers > model->config.layers)
+        code = wh_err_set(err, WH_ERR_ARG, "%zu layers: the model has %zu", opts->layers, model->config.layers);
+    else if (e->context > model->config.context)
         code = wh_err_set(err, WH_ERR_ARG, "a context of %zu tokens: the model was trained for %zu", e->context,
                           model->config.context);
     else if (e->max_jobs > MOST || e->chunk > MOST)
@@ -169,7 +181,7 @@ void wh_engine_free(wh_engine *e)
     wh_cache_free(e->cache);
     wh_kv_free(&e->kv);
     void *all[] = {e->active, e->order, e->tokens, e->positions, e->out_rows, e->tables, e->open, e->close_from,
-                   e->close_to, e->out_jobs, e->out_slots, e->picks};
+                   e->close_to, e->out_jobs, e->out_slots, e->picks, e->taps, e->tap_jobs, e->tap_slots};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
     free(e);
 }
@@ -185,6 +197,12 @@ void wh_engine_get_stats(const wh_engine *e, wh_engine_stats *out)
 
 /* ---- jobs in and out --------------------------------------------------------------------------------- */
 
+static job_host host_of(const wh_engine *e)
+{
+    return (job_host){.cache = e->cache, .tok = e->tok, .context = e->context, .d = e->config.d, .vocab = e->config.vocab,
+                      .layers = e->config.layers, .model_layers = e->model->config.layers};
+}
+
 static void submit(wh_engine *e, job *j, wh_job *id)
 {
     j->id = ++e->last_id;
@@ -197,7 +215,8 @@ wh_code wh_engine_generate(wh_engine *e, wh_job *id, const wh_gen_spec *spec, wh
 {
     job *j;
     const wh_sampling *s = &spec->sampling;
-    WH_TRY(job_create_gen(&j, spec, e->cache, e->tok, e->context, e->model->config.vocab, err));
+    const job_host host = host_of(e);
+    WH_TRY(job_create_gen(&j, spec, &host, err));
     wh_code code = WH_OK;
     if (spec->n_prefix == e->context)
         code = wh_err_set(err, WH_ERR_BUDGET, "the prompt has %zu tokens and fills the context: nothing can be generated",
@@ -214,7 +233,8 @@ wh_code wh_engine_generate(wh_engine *e, wh_job *id, const wh_gen_spec *spec, wh
 wh_code wh_engine_score(wh_engine *e, wh_job *id, const wh_score_spec *spec, wh_err *err)
 {
     job *j;
-    WH_TRY(job_create_score(&j, spec, e->cache, e->context, e->model->config.d, e->model->config.vocab, err));
+    const job_host host = host_of(e);
+    WH_TRY(job_create_score(&j, spec, &host, err));
     submit(e, j, id);
     return WH_OK;
 }
@@ -345,9 +365,24 @@ static int by_table(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-static bool wants_head(const job *j) { return !j->scores || j->what == WH_SCORE_LOGPROB; }
+/* Does an out row of j read the whole LM head, or (head false) a part of it? */
+static bool wants_head(const job *j, bool head)
+{
+    bool whole = !j->scores || j->what == WH_SCORE_LOGPROB;
+    return head ? whole : j->scores && j->what == WH_SCORE_LOGITS;
+}
 
-/* Rows of the planned jobs; then the out rows, those that need the whole head first. */
+/* Out row or tap `slot` of a scoring job: where its values go. */
+static float *values_of(const job *j, size_t slot) { return j->values + slot * j->width; }
+
+static void add_tap(wh_engine *e, wh_batch *b, job *j, size_t row, size_t slot)
+{
+    e->tap_jobs[b->n_taps] = j;
+    e->tap_slots[b->n_taps] = slot;
+    e->taps[b->n_taps++] = (wh_tap){.row = (uint32_t)row, .n = j->n_layers, .layers = j->layers, .to = values_of(j, slot)};
+}
+
+/* Rows of the planned jobs; then the out rows, those that need the whole head first; and the taps. */
 static void build(wh_engine *e, wh_batch *b)
 {
     size_t n_jobs = 0;
@@ -355,7 +390,7 @@ static void build(wh_engine *e, wh_batch *b)
         if (e->active[i]->planned) e->order[n_jobs++] = e->active[i];
     qsort(e->order, n_jobs, sizeof *e->order, by_table);
     *b = (wh_batch){.tokens = e->tokens, .positions = e->positions, .open = e->open, .tables = e->tables,
-                    .close_from = e->close_from, .close_to = e->close_to, .out_rows = e->out_rows};
+                    .close_from = e->close_from, .close_to = e->close_to, .out_rows = e->out_rows, .taps = e->taps};
     for (int head = 1; head >= 0; head--) {
         size_t row = 0;
         for (size_t i = 0; i < n_jobs; i++) {
@@ -372,7 +407,8 @@ static void build(wh_engine *e, wh_batch *b)
                     e->close_to[b->n_close++] = j->seq.table[at / WH_KV_BLOCK];
                 }
                 bool out = j->scores ? p < j->n_positions && j->positions[p] == at : at + 1 == j->n_tokens;
-                if (!out || wants_head(j) != (bool)head) continue;
+                if (out && head && j->n_layers) add_tap(e, b, j, row, p++);
+                if (!out || !wants_head(j, head)) continue;
                 wh_pick *s = &e->picks[b->n_out];
                 *s = (wh_pick){.target = -1, .top_p = 1};
                 if (j->scores) {
@@ -397,22 +433,21 @@ static void build(wh_engine *e, wh_batch *b)
 /* A scoring job's out row becomes values. */
 static void collect_score(wh_engine *e, job *j, size_t out, size_t slot)
 {
-    float *values = j->values + slot * j->width;
-    size_t vocab = e->model->config.vocab;
+    float *values = values_of(j, slot);
+    size_t vocab = e->config.vocab;
     j->next_position = slot + 1;
-    switch (j->what) {
-    case WH_SCORE_HIDDEN: memcpy(values, wh_forward_hidden(e->forward, out), j->width * sizeof *values); break;
-    case WH_SCORE_LOGPROB: values[0] = (float)e->picks[out].logprob; break;
-    case WH_SCORE_LOGITS:
-        for (size_t i = 0; i < j->width; i++) {
-            size_t begin = (size_t)j->ids[i] / WH_PANEL * WH_PANEL;
-            size_t end = begin + WH_PANEL < vocab ? begin + WH_PANEL : vocab;
-            float logits[WH_PANEL];
-            wh_forward_logits(e->forward, 0, logits, out, begin, end);
-            values[i] = logits[(size_t)j->ids[i] - begin];
-        }
-        break;
+    if (j->what == WH_SCORE_LOGPROB) {
+        values[0] = (float)e->picks[out].logprob;
+        return;
     }
+    for (size_t i = 0; i < j->width; i++) {
+        size_t begin = (size_t)j->ids[i] / WH_PANEL * WH_PANEL;
+        size_t end = begin + WH_PANEL < vocab ? begin + WH_PANEL : vocab;
+        float logits[WH_PANEL];
+        wh_forward_logits(e->forward, 0, logits, out, begin, end);
+        values[i] = logits[(size_t)j->ids[i] - begin];
+    }
+    j->ledger.head += j->width * e->cost.head / vocab;
 }
 
 /* FLOPs of the rows that j had in this step; `logits`: rows of the whole head, scoring pays only for what
@@ -446,10 +481,9 @@ static void collect(wh_engine *e, const wh_batch *b)
     }
     for (size_t o = 0; o < b->n_out; o++) {
         job *j = e->out_jobs[o];
-        if (!j->scores) continue;
-        collect_score(e, j, o, e->out_slots[o]);
-        if (j->what == WH_SCORE_LOGITS) j->ledger.head += j->width * e->cost.head / e->model->config.vocab;
+        if (j->scores) collect_score(e, j, o, e->out_slots[o]);
     }
+    for (size_t t = 0; t < b->n_taps; t++) e->tap_jobs[t]->next_position = e->tap_slots[t] + 1;
     /* Owners are told in order of age, whatever the order of the rows. */
     for (size_t i = 0; i < e->n_active; i++) {
         job *j = e->active[i];

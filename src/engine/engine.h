@@ -27,6 +27,8 @@ typedef struct wh_engine_opts {
     size_t max_rows;  /* jobs that advance together; 0: 64 */
     size_t chunk;     /* prompt tokens computed in one step, at most; 0: 256 */
     size_t context;   /* tokens of a sequence, at most; 0: the model's own limit */
+    size_t layers;    /* blocks of the model that are computed; 0: all. With fewer there are no logits: such an engine
+                         scores hidden states alone (WH_SCORE_HIDDEN), and saves the blocks above */
 } wh_engine_opts;
 
 /* Borrows model, tok and par, which must outlive it. All memory of the token loop is taken here;
@@ -87,7 +89,9 @@ typedef struct wh_gen_spec {
 
 typedef enum {
     WH_SCORE_LOGITS,  /* the logits of the tokens `ids`: width n_ids; only those rows of the head are computed */
-    WH_SCORE_HIDDEN,  /* the final-norm hidden state: width d */
+    WH_SCORE_HIDDEN,  /* the hidden states behind the blocks `layers`, one after the other: width n_layers · d. Behind
+                         the last block it is normed as the LM head reads it, behind others divided by its root
+                         mean square (model/forward.h: wh_tap) */
     WH_SCORE_LOGPROB  /* natural log-probability of the token that follows, prefix[position + 1]: width 1 */
 } wh_score_what;
 
@@ -106,6 +110,8 @@ typedef struct wh_score_spec {
     wh_score_what  what;
     const int32_t *ids; /* copied; WH_SCORE_LOGITS alone */
     size_t         n_ids;
+    const uint32_t *layers; /* copied; WH_SCORE_HIDDEN alone: ascending, from 1 to the engine's; NULL: the model's last */
+    size_t         n_layers;
     void (*on_done)(void *user, const wh_score_result *r);
     void  *user;
 } wh_score_spec;

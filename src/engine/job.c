@@ -14,8 +14,9 @@ const char *wh_stop_name(wh_stop stop)
     return (size_t)stop < sizeof names / sizeof names[0] ? names[stop] : "unknown";
 }
 
-static wh_code check_prefix(const int32_t *prefix, size_t n, size_t context, size_t vocab, wh_err *err)
+static wh_code check_prefix(const int32_t *prefix, size_t n, const job_host *host, wh_err *err)
 {
+    size_t context = host->context, vocab = host->vocab;
     if (n == 0) return wh_err_set(err, WH_ERR_ARG, "the prompt is empty");
     if (n > context)
         return wh_err_set(err, WH_ERR_BUDGET, "the prompt has %zu tokens, but the context holds %zu", n, context);
@@ -59,12 +60,18 @@ static bool copy_stops(job *j, const wh_gen_spec *spec)
     return true;
 }
 
-wh_code job_create_gen(job **out, const wh_gen_spec *spec, const wh_cache *cache, const wh_tok *tok, size_t context,
-                       size_t vocab, wh_err *err)
+static wh_code needs_all_layers(const job_host *host, wh_err *err)
+{
+    if (host->layers == host->model_layers) return WH_OK;
+    return wh_err_set(err, WH_ERR_ARG, "only %zu of the %zu blocks are computed: that gives no logits", host->layers, host->model_layers);
+}
+
+wh_code job_create_gen(job **out, const wh_gen_spec *spec, const job_host *host, wh_err *err)
 {
     enum { BYTES_PER_TOKEN = 8 }; /* a good guess keeps the text from growing while tokens are made */
     *out = NULL;
-    WH_TRY(check_prefix(spec->prefix, spec->n_prefix, context, vocab, err));
+    WH_TRY(needs_all_layers(host, err));
+    WH_TRY(check_prefix(spec->prefix, spec->n_prefix, host, err));
     const wh_sampling *s = &spec->sampling;
     if (!spec->max_tokens) return wh_err_set(err, WH_ERR_ARG, "no tokens to generate (max_tokens is 0)");
     if (!(s->temperature >= 0) || !(s->top_p > 0 && s->top_p <= 1) || !(s->min_p >= 0 && s->min_p <= 1) || s->top_k < 0)
@@ -73,8 +80,8 @@ wh_code job_create_gen(job **out, const wh_gen_spec *spec, const wh_cache *cache
     for (size_t i = 0; i < spec->n_stops; i++)
         if (!spec->stops[i][0]) return wh_err_set(err, WH_ERR_ARG, "a stop string is empty");
 
-    size_t room = context - spec->n_prefix, most = spec->max_tokens < room ? spec->max_tokens : room;
-    job *j = create_common(spec->prefix, spec->n_prefix, spec->n_prefix + most + 1, cache);
+    size_t room = host->context - spec->n_prefix, most = spec->max_tokens < room ? spec->max_tokens : room;
+    job *j = create_common(spec->prefix, spec->n_prefix, spec->n_prefix + most + 1, host->cache);
     if (!j) return no_memory(out, j, err);
     if (!copy_stops(j, spec) || !wh_buf_reserve(&j->text, most * BYTES_PER_TOKEN)) return no_memory(out, j, err);
     j->sampling = *s;
@@ -83,7 +90,7 @@ wh_code job_create_gen(job **out, const wh_gen_spec *spec, const wh_cache *cache
     j->most_is_context = most < spec->max_tokens;
     j->ignore_eos = spec->ignore_eos;
     j->loop_guard = spec->loop_guard;
-    wh_tok_decode_init(&j->decoder, tok, true);
+    wh_tok_decode_init(&j->decoder, host->tok, true);
     j->on_text = spec->on_text;
     j->on_done_gen = spec->on_done;
     j->user = spec->user;
@@ -91,11 +98,33 @@ wh_code job_create_gen(job **out, const wh_gen_spec *spec, const wh_cache *cache
     return WH_OK;
 }
 
-wh_code job_create_score(job **out, const wh_score_spec *spec, const wh_cache *cache, size_t context, size_t d,
-                         size_t vocab, wh_err *err)
+static wh_code check_layers(const wh_score_spec *spec, const job_host *host, wh_err *err)
 {
+    if (!spec->layers) return needs_all_layers(host, err);
+    if (!spec->n_layers) return wh_err_set(err, WH_ERR_ARG, "no layers whose hidden states are wanted");
+    for (size_t i = 0; i < spec->n_layers; i++)
+        if (!spec->layers[i] || spec->layers[i] > host->layers || (i && spec->layers[i] <= spec->layers[i - 1]))
+            return wh_err_set(err, WH_ERR_ARG, "layer %zu to read is %u: expected ascending layers from 1 to %zu", i, spec->layers[i],
+                              host->layers);
+    return WH_OK;
+}
+
+static bool copy_layers(job *j, const wh_score_spec *spec, const job_host *host)
+{
+    j->n_layers = spec->layers ? (uint32_t)spec->n_layers : 1;
+    j->layers = wh_mem_alloc(j->n_layers, sizeof *j->layers);
+    if (!j->layers) return false;
+    if (spec->layers) memcpy(j->layers, spec->layers, j->n_layers * sizeof *j->layers);
+    else j->layers[0] = (uint32_t)host->model_layers;
+    return true;
+}
+
+wh_code job_create_score(job **out, const wh_score_spec *spec, const job_host *host, wh_err *err)
+{
+    size_t vocab = host->vocab;
     *out = NULL;
-    WH_TRY(check_prefix(spec->prefix, spec->n_prefix, context, vocab, err));
+    WH_TRY(spec->what == WH_SCORE_HIDDEN ? check_layers(spec, host, err) : needs_all_layers(host, err));
+    WH_TRY(check_prefix(spec->prefix, spec->n_prefix, host, err));
     if (!spec->n_positions) return wh_err_set(err, WH_ERR_ARG, "no positions to score");
     size_t limit = spec->n_prefix - (spec->what == WH_SCORE_LOGPROB);
     for (size_t i = 0; i < spec->n_positions; i++)
@@ -108,12 +137,13 @@ wh_code job_create_score(job **out, const wh_score_spec *spec, const wh_cache *c
             if (spec->ids[i] < 0 || (size_t)spec->ids[i] >= vocab)
                 return wh_err_set(err, WH_ERR_ARG, "token %d to score: the vocabulary has %zu", spec->ids[i], vocab);
     }
-    job *j = create_common(spec->prefix, spec->n_prefix, spec->n_prefix, cache);
+    job *j = create_common(spec->prefix, spec->n_prefix, spec->n_prefix, host->cache);
     if (!j) return no_memory(out, j, err);
     j->scores = true;
     j->what = spec->what;
     j->n_positions = spec->n_positions;
-    j->width = spec->what == WH_SCORE_LOGITS ? spec->n_ids : spec->what == WH_SCORE_HIDDEN ? d : 1;
+    if (j->what == WH_SCORE_HIDDEN && !copy_layers(j, spec, host)) return no_memory(out, j, err);
+    j->width = spec->what == WH_SCORE_LOGITS ? spec->n_ids : spec->what == WH_SCORE_HIDDEN ? j->n_layers * host->d : 1;
     j->positions = wh_mem_alloc(j->n_positions, sizeof *j->positions);
     j->ids = wh_mem_alloc(spec->n_ids, sizeof *j->ids);
     size_t n_values;
@@ -135,6 +165,7 @@ void job_free(job *j)
     free(j->tokens);
     free(j->positions);
     free(j->ids);
+    free(j->layers);
     free(j->values);
     wh_buf_free(&j->text);
     wh_cache_seq_free(&j->seq);

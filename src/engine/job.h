@@ -35,17 +35,24 @@ typedef struct job {
     wh_score_what what;
     size_t  *positions, n_positions, next_position, width;
     int32_t *ids;
+    uint32_t *layers, n_layers;
     float   *values;
     void (*on_done_score)(void *, const wh_score_result *);
 
     void *user;
 } job;
 
+/* What a job must fit into. */
+typedef struct job_host {
+    const wh_cache *cache;
+    const wh_tok   *tok;
+    size_t          context, d, vocab;
+    size_t          layers, model_layers; /* blocks that are computed, and that there are */
+} job_host;
+
 /* Check and copy. *out is NULL on failure. */
-wh_code job_create_gen(job **out, const wh_gen_spec *spec, const wh_cache *cache, const wh_tok *tok, size_t context,
-                       size_t vocab, wh_err *err);
-wh_code job_create_score(job **out, const wh_score_spec *spec, const wh_cache *cache, size_t context, size_t d,
-                         size_t vocab, wh_err *err);
+wh_code job_create_gen(job **out, const wh_gen_spec *spec, const job_host *host, wh_err *err);
+wh_code job_create_score(job **out, const wh_score_spec *spec, const job_host *host, wh_err *err);
 void    job_free(job *j); /* its sequence must be closed */
 
 /* How much of the prefix may be taken from the cache: the last token is always computed, for its logits,

@@ -14,12 +14,13 @@
 struct wh_forward {
     const wh_model *model;
     wh_par         *par;
-    size_t          max_rows, context, qkv_width;
+    size_t          layers, max_rows, context, qkv_width;
     wh_act          in;    /* (n, d) input of q k v, of gate and up, of the head */
     wh_act          attn;  /* (n, H*hd) input of o */
     wh_act          ffn;   /* (n, f) input of down */
     float          *x;     /* (n, d) the residual stream */
     float          *y;     /* (n, d) what a block adds to it */
+    float          *ones;  /* (d) weights of a norm that has none */
     float          *qkv;   /* (n, (H + 2K)*hd) */
     float          *o, *ml; /* (n, H, hd) and (n, H, 2): softmax state of attention */
     float          *cosine, *sine; /* (context, hd/2) */
@@ -80,8 +81,8 @@ static size_t scratch_of(const wh_model *m)
     return (most + 63) / 64 * 64;
 }
 
-wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, size_t max_rows, size_t context,
-                          wh_err *err)
+wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, size_t layers, size_t max_rows,
+                          size_t context, wh_err *err)
 {
     *out = NULL;
     const wh_config *c = &model->config;
@@ -89,6 +90,7 @@ wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, 
     if (!f) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a forward pass");
     f->model = model;
     f->par = par;
+    f->layers = layers;
     f->max_rows = max_rows;
     f->context = context;
     f->qkv_width = (c->heads + 2 * c->kv_heads) * c->head_dim;
@@ -99,6 +101,7 @@ wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, 
               wh_act_create(&f->ffn, max_rows, c->ffn, model->ways_ffn, err) == WH_OK;
     f->x = take(f, max_rows * c->d, sizeof(float), &ok);
     f->y = take(f, max_rows * c->d, sizeof(float), &ok);
+    f->ones = take(f, c->d, sizeof(float), &ok);
     f->qkv = take(f, max_rows * f->qkv_width, sizeof(float), &ok);
     f->o = take(f, max_rows * q_width, sizeof(float), &ok);
     f->ml = take(f, max_rows * c->heads * 2, sizeof(float), &ok);
@@ -112,6 +115,7 @@ wh_code wh_forward_create(wh_forward **out, const wh_model *model, wh_par *par, 
         wh_forward_free(f);
         return wh_err_set(err, WH_ERR_NOMEM, "no memory for the buffers of a batch of %zu rows", max_rows);
     }
+    for (size_t i = 0; i < c->d; i++) f->ones[i] = 1;
     fill_rope(f);
     *out = f;
     return WH_OK;
@@ -123,7 +127,7 @@ void wh_forward_free(wh_forward *f)
     wh_act_free(&f->in);
     wh_act_free(&f->attn);
     wh_act_free(&f->ffn);
-    void *all[] = {f->x, f->y, f->qkv, f->o, f->ml, f->cosine, f->sine, f->queries, f->tiles, f->scratch};
+    void *all[] = {f->x, f->y, f->ones, f->qkv, f->o, f->ml, f->cosine, f->sine, f->queries, f->tiles, f->scratch};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
     free(f);
 }
@@ -352,16 +356,51 @@ static void feed_forward(wh_forward *f, int tid, const wh_layer *y, size_t m)
     }
 }
 
+/* The residual stream of row r behind the last block that runs, normed, to `to`; x stays as it is. */
+static void norm_end(wh_forward *f, float *to, size_t r, const float *weight)
+{
+    const wh_config *c = &f->model->config;
+    memcpy(to, f->x + r * c->d, c->d * sizeof *to);
+    f->model->ops->add(to, f->y + r * c->d, c->d);
+    f->model->ops->rmsnorm(to, to, weight, c->d, c->rms_eps);
+}
+
 /* Final norm of the out rows into the first rows of in. */
 static void final_norm(wh_forward *f, size_t b, size_t e)
 {
-    const wh_config *c = &f->model->config;
-    for (size_t i = b; i < e; i++) {
-        size_t r = f->batch->out_rows[i];
-        f->model->ops->add(f->x + r * c->d, f->y + r * c->d, c->d);
-        f->model->ops->rmsnorm(f->in.f + i * c->d, f->x + r * c->d, f->model->out_norm, c->d, c->rms_eps);
-    }
+    for (size_t i = b; i < e; i++) norm_end(f, f->in.f + i * f->model->config.d, f->batch->out_rows[i], f->model->out_norm);
     wh_act_quantize(f->model->kern, &f->in, b, e, f->model->ways_d);
+}
+
+/* Where tap t keeps the state behind block `layer`; NULL: it does not want it. */
+static float *tapped(const wh_forward *f, const wh_tap *t, size_t layer)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->layers[i] == layer) return t->to + i * f->model->config.d;
+    return NULL;
+}
+
+/* The taps of rows [b, e) behind an inner block, whose sum is in x already. */
+static void tap_inner(wh_forward *f, size_t layer, size_t b, size_t e)
+{
+    const wh_config *c = &f->model->config;
+    const wh_tap *t = f->batch->taps, *end = t + f->batch->n_taps;
+    while (t < end && t->row < b) t++;
+    for (; t < end && t->row < e; t++) {
+        float *to = tapped(f, t, layer);
+        if (to) f->model->ops->rmsnorm(to, f->x + t->row * c->d, f->ones, c->d, c->rms_eps);
+    }
+}
+
+/* The taps [b, e) behind the last block that runs. */
+static void tap_end(wh_forward *f, size_t b, size_t e)
+{
+    const float *weight = f->layers == f->model->config.layers ? f->model->out_norm : f->ones;
+    for (size_t i = b; i < e; i++) {
+        const wh_tap *t = &f->batch->taps[i];
+        float *to = tapped(f, t, f->layers);
+        if (to) norm_end(f, to, t->row, weight);
+    }
 }
 
 static void make_logits(wh_forward *f, int tid)
@@ -388,7 +427,7 @@ static void run(void *ctx, int tid)
     my_rows(f, tid, n, &b, &e);
 
     embed(f, b, e);
-    for (size_t i = 0; i < c->layers; i++) {
+    for (size_t i = 0; i < f->layers; i++) {
         const wh_layer *y = &m->layers[i];
         const product qkv[] = {{y->q, f->qkv, f->qkv_width},
                                {y->k, f->qkv + q_width, f->qkv_width},
@@ -397,6 +436,7 @@ static void run(void *ctx, int tid)
         const product down[] = {{y->down, f->y, c->d}};
 
         add_norm(f, i ? f->y : NULL, y->attn_norm, b, e);
+        if (i) tap_inner(f, i, b, e);
         wh_par_barrier(f->par);
         multiply(f, tid, qkv, 3, &f->in, n);
         wh_par_barrier(f->par);
@@ -417,6 +457,8 @@ static void run(void *ctx, int tid)
         multiply(f, tid, down, 1, &f->ffn, n);
         wh_par_barrier(f->par);
     }
+    my_rows(f, tid, f->batch->n_taps, &b, &e);
+    tap_end(f, b, e);
     my_rows(f, tid, f->batch->n_out, &b, &e);
     final_norm(f, b, e);
     wh_par_barrier(f->par);
@@ -430,8 +472,6 @@ void wh_forward_run(wh_forward *f, wh_kv *kv, const wh_batch *batch, const wh_he
     f->sink = sink;
     wh_par_run(f->par, run, f);
 }
-
-const float *wh_forward_hidden(const wh_forward *f, size_t row) { return f->in.f + row * f->model->config.d; }
 
 void wh_forward_logits(wh_forward *f, int tid, float *logits, size_t row, size_t begin, size_t end)
 {

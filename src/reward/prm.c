@@ -34,6 +34,7 @@ struct wh_prm {
     wh_chat           *own_chat;
     wh_engine         *own_engine; /* NULL: attached */
     wh_prm_mlp        *head;       /* NULL: the kind reads logits */
+    wh_prm_head_use    use;        /* of it */
     int32_t            marker, good, bad;
     wh_cost            cost;
     uint64_t           head_flops; /* of the head, so far */
@@ -145,7 +146,7 @@ static wh_code read_head(wh_prm *p, const wh_gguf *g, wh_par *par, wh_err *err)
 {
     const wh_prm_kind *k = p->kind;
     if (!k->head_layers) return WH_OK;
-    WH_TRY(wh_prm_mlp_read(&p->head, g, p->model->config.d, p->model->kern, par, err));
+    WH_TRY(wh_prm_mlp_read(&p->head, g, p->use.n_layers * p->model->config.d, p->model->kern, par, err));
     size_t layers = wh_prm_mlp_layers(p->head), outputs = wh_prm_mlp_outputs(p->head);
     if (k->head_layers != WH_PRM_HEAD_ANY && (layers != k->head_layers || outputs != k->head_outputs))
         return wh_err_set(err, WH_ERR_FORMAT, "the head has %zu layers and %zu outputs: a PRM of kind %s has %zu and %zu", layers, outputs,
@@ -160,7 +161,7 @@ static wh_code read_head_file(wh_prm *p, const char *path, const char *trunk_pat
     WH_TRY(wh_gguf_open(&g, path, err));
     wh_code code = kind_of_file(&kind, g, err);
     if (code == WH_OK && kind != &wh_prm_head) code = wh_err_set(err, WH_ERR_ARG, "key '%s' does not say head", key_kind);
-    if (code == WH_OK) code = wh_prm_head_check(g, trunk_path, p->model, err);
+    if (code == WH_OK) code = wh_prm_head_check(&p->use, g, trunk_path, p->model, err);
     if (code == WH_OK) code = wh_gguf_inflate(g, par, err);
     if (code == WH_OK) code = read_head(p, g, par, err);
     if (code != WH_OK) wh_err_wrap(err, "%s", path);
@@ -172,6 +173,7 @@ static wh_code read_head_file(wh_prm *p, const char *path, const char *trunk_pat
 static wh_code set_up(wh_prm *p, const char *head, const char *path, wh_par *par, wh_err *err)
 {
     const wh_prm_kind *k = p->kind;
+    p->use = (wh_prm_head_use){.layers = {(uint32_t)p->model->config.layers}, .n_layers = 1}; /* unless a head file says more */
     if (k->chat && !p->chat)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "it has no chat format that Whet knows: a PRM of kind %s needs one", k->about.name);
     WH_TRY(find_token(&p->marker, p, k->marker, err));
@@ -207,6 +209,7 @@ static wh_code open_parts(wh_prm *p, const char *path, const wh_prm_opts *o, wh_
     wh_engine_opts e = o->engine;
     size_t most = p->model->config.context;
     if (!e.context) e.context = most < WH_PRM_CONTEXT ? most : WH_PRM_CONTEXT;
+    if (p->head) e.layers = p->use.layers[p->use.n_layers - 1]; /* nobody asks for what is above */
     WH_TRY(wh_engine_create(&p->own_engine, p->model, p->tok, par, &e, err));
     p->engine = p->own_engine;
     return WH_OK;
@@ -376,7 +379,8 @@ static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, 
     WH_TRY(choose_positions(p, t, &first, &last, positions, spec, err));
     const wh_score_spec s = {.prefix = ids->data, .n_prefix = positions[last] + 1, .positions = positions + first,
                              .n_positions = last - first + 1, .what = p->head ? WH_SCORE_HIDDEN : WH_SCORE_LOGITS,
-                             .ids = good_bad, .n_ids = p->head ? 0 : 2, .on_done = on_values, .user = t};
+                             .ids = good_bad, .n_ids = p->head ? 0 : 2, .layers = p->use.layers, .n_layers = p->use.n_layers,
+                             .on_done = on_values, .user = t};
     return wh_engine_score(p->engine, job, &s, err);
 }
 

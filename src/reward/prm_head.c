@@ -58,19 +58,37 @@ wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_step
 
 static bool str_is(wh_gguf_str s, const char *what) { return s.len == strlen(what) && memcmp(s.s, what, s.len) == 0; }
 
-wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err)
+/* One number, or an array of them. */
+static wh_code read_layers(wh_prm_head_use *out, const wh_gguf *g, size_t layers, wh_err *err)
+{
+    static const char name[] = "whet.prm.head.layer";
+    const wh_gguf_key *key = wh_gguf_find_key(g, name), *array = NULL;
+    if (key && key->type == WH_GGUF_ARRAY) WH_TRY(wh_gguf_get_i32_array(g, name, &array, err));
+    else WH_TRY(wh_gguf_get_u32(g, name, out->layers, err));
+    out->n_layers = array ? (size_t)array->count : 1;
+    if (!out->n_layers || out->n_layers > WH_PRM_HEAD_LAYERS)
+        return wh_err_set(err, WH_ERR_FORMAT, "key '%s' names %zu layers: 1 to %d are possible", name, out->n_layers, WH_PRM_HEAD_LAYERS);
+    for (size_t i = 0; i < out->n_layers; i++) {
+        if (array) {
+            int32_t layer = wh_gguf_i32_at(array, i);
+            out->layers[i] = layer > 0 ? (uint32_t)layer : 0;
+        }
+        if (!out->layers[i] || out->layers[i] > layers || (i && out->layers[i] <= out->layers[i - 1]))
+            return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads layer %u of a model with %zu: expected ascending layers from 1 to %zu",
+                              out->layers[i], layers, layers);
+    }
+    return WH_OK;
+}
+
+wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err)
 {
     wh_gguf_str sha256, step;
-    uint32_t layer;
     WH_TRY(wh_gguf_get_str(g, "whet.prm.head.trunk_sha256", &sha256, err));
     WH_TRY(wh_gguf_get_str(g, "whet.prm.head.step", &step, err));
-    WH_TRY(wh_gguf_get_u32(g, "whet.prm.head.layer", &layer, err));
     if (!str_is(step, "blank_line"))
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line",
                           (int)(step.len < 32 ? step.len : 32), step.s);
-    if (layer != trunk->config.layers)
-        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads layer %u of a model with %zu: only the last can be read", layer,
-                          trunk->config.layers);
+    WH_TRY(read_layers(out, g, trunk->config.layers, err));
     char hex[65] = "";
     wh_gguf_str source = wh_pack_source(trunk->gguf);
     if (source.s) {

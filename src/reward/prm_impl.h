@@ -56,7 +56,7 @@ double wh_prm_of_head(const float *values, size_t n);
 
 typedef struct wh_prm_mlp wh_prm_mlp;
 
-/* The head in g for hidden states of width d. WH_ERR_FORMAT when a tensor is missing, of a wrong shape or type, or
+/* The head in g for inputs of width d. WH_ERR_FORMAT when a tensor is missing, of a wrong shape or type, or
  * not a number; the sentence names it. */
 wh_code  wh_prm_mlp_read(wh_prm_mlp **out, const wh_gguf *g, size_t d, const wh_kern *kern, wh_par *par, wh_err *err);
 void     wh_prm_mlp_free(wh_prm_mlp *h);
@@ -70,9 +70,16 @@ void     wh_prm_mlp_describe(wh_buf *out, const wh_gguf *g);
 
 /* ---- heads of their own (prm_head.c) ----------------------------------------------------------------------- */
 
+/* What a head file says about itself. */
+enum { WH_PRM_HEAD_LAYERS = 64 };
+typedef struct wh_prm_head_use {
+    uint32_t layers[WH_PRM_HEAD_LAYERS]; /* blocks whose hidden states it reads, ascending */
+    size_t   n_layers;
+} wh_prm_head_use;
+
 /* Was the head in g fitted for the model in the file at trunk_path, and for what we do? WH_ERR_ARG with a
  * sentence; WH_ERR_FORMAT: a key is missing. */
-wh_code wh_prm_head_check(const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err);
+wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err);
 
 /* Where the steps end in a policy's own text, ids->data[n_prompt ..): at the token with the end of the blank line
  * behind them; one is appended when the last step has none. Fills the positions of at most n_steps steps; *n_found

@@ -362,11 +362,12 @@ static void loops_are_noticed(void **state)
     wh_cache *cache;
     assert_int_equal(wh_kv_create(&kv, &model->config, 4, 4, NULL), WH_OK);
     assert_int_equal(wh_cache_create(&cache, &kv, 1024, NULL), WH_OK);
+    const job_host host = {.cache = cache, .tok = tok, .context = 1024, .d = model->config.d, .vocab = VOCAB, .layers = 1, .model_layers = 1};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int32_t prompt[1] = {1};
         job *j;
         wh_gen_spec s = {.prefix = prompt, .n_prefix = 1, .sampling = {.top_p = 1}, .max_tokens = 900, .loop_guard = true};
-        assert_int_equal(job_create_gen(&j, &s, cache, tok, 1024, VOCAB, NULL), WH_OK);
+        assert_int_equal(job_create_gen(&j, &s, &host, NULL), WH_OK);
         wh_stop stop = WH_STOP_EOS;
         size_t n = 0;
         bool over = false;
@@ -473,11 +474,13 @@ static void incremental_scores_are_the_same(void **state)
     size_t positions[] = {40, 89, 120, 148};
     fill_prompt(prompt, LENGTH, LENGTH, 0);
     static const wh_score_what whats[] = {WH_SCORE_LOGITS, WH_SCORE_LOGPROB, WH_SCORE_HIDDEN};
-    for (size_t w = 0; w < 3; w++) {
+    const uint32_t both[] = {1, 2};
+    for (size_t w = 0; w < 4; w++) { /* the last: hidden states of two layers */
         static scores whole, first, second;
         memset(&whole, 0, sizeof whole), memset(&first, 0, sizeof first), memset(&second, 0, sizeof second);
         wh_score_spec s = {.prefix = prompt, .n_prefix = LENGTH, .positions = positions, .n_positions = 4,
-                           .what = whats[w], .ids = ids, .n_ids = 3, .on_done = on_scores, .user = &whole};
+                           .what = whats[w < 3 ? w : 2], .ids = ids, .n_ids = 3, .layers = w == 3 ? both : NULL,
+                           .n_layers = 2, .on_done = on_scores, .user = &whole};
         wh_engine *e = make_engine((wh_engine_opts){.max_rows = 4, .context = 256, .chunk = 37});
         assert_int_equal(wh_engine_score(e, NULL, &s, NULL), WH_OK);
         run(e);
@@ -506,6 +509,58 @@ static void incremental_scores_are_the_same(void **state)
     bad[1] = LENGTH;
     assert_int_equal(wh_engine_score(e, NULL, &s, &err), WH_ERR_ARG);
     wh_engine_free(e);
+}
+
+/* An engine that stops early reads the same hidden states and pays for the blocks it computes. */
+static void fewer_layers_are_cheaper(void **state)
+{
+    (void)state;
+    enum { LENGTH = 100 };
+    int32_t prompt[LENGTH], id = 5;
+    size_t positions[] = {40, 99}, d = model->config.d;
+    const uint32_t first[] = {1}, both[] = {1, 2}, wrong[][2] = {{2, 1}, {0, 1}, {1, 3}, {2, 2}};
+    static scores deep, last, shallow;
+    memset(&deep, 0, sizeof deep), memset(&last, 0, sizeof last), memset(&shallow, 0, sizeof shallow);
+    fill_prompt(prompt, LENGTH, LENGTH, 0);
+    wh_score_spec s = {.prefix = prompt, .n_prefix = LENGTH, .positions = positions, .n_positions = 2, .what = WH_SCORE_HIDDEN,
+                       .layers = both, .n_layers = 2, .on_done = on_scores, .user = &deep};
+    wh_err err;
+    wh_engine *e = make_engine((wh_engine_opts){.max_rows = 4, .context = 256});
+    assert_int_equal(wh_engine_score(e, NULL, &s, NULL), WH_OK);
+    s.layers = NULL, s.user = &last;
+    assert_int_equal(wh_engine_score(e, NULL, &s, NULL), WH_OK);
+    run(e);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        s.layers = wrong[i];
+        assert_int_equal(wh_engine_score(e, NULL, &s, &err), WH_ERR_ARG);
+        assert_non_null(strstr(err.msg, "expected ascending layers from 1 to 2"));
+    }
+    wh_engine_free(e);
+
+    e = make_engine((wh_engine_opts){.max_rows = 4, .context = 256, .layers = 1});
+    s.layers = first, s.n_layers = 1, s.user = &shallow;
+    assert_int_equal(wh_engine_score(e, NULL, &s, NULL), WH_OK);
+    run(e);
+    assert_true(deep.width == 2 * d && last.width == d && shallow.width == d);
+    for (size_t i = 0; i < 2; i++) {
+        assert_memory_equal(shallow.values + i * d, deep.values + i * 2 * d, d * sizeof(float));
+        assert_memory_equal(last.values + i * d, deep.values + (i * 2 + 1) * d, d * sizeof(float));
+    }
+    assert_int_equal(2 * shallow.ledger.linear, deep.ledger.linear);
+    assert_int_equal(2 * shallow.ledger.attention, deep.ledger.attention);
+    s.layers = both, s.n_layers = 2;
+    assert_int_equal(wh_engine_score(e, NULL, &s, &err), WH_ERR_ARG);
+    s.layers = NULL;
+    assert_int_equal(wh_engine_score(e, NULL, &s, &err), WH_ERR_ARG);
+    s.what = WH_SCORE_LOGITS, s.ids = &id, s.n_ids = 1;
+    assert_int_equal(wh_engine_score(e, NULL, &s, &err), WH_ERR_ARG);
+    static outcome o;
+    wh_gen_spec g = spec_of(prompt, LENGTH, 0, &o);
+    assert_int_equal(wh_engine_generate(e, NULL, &g, &err), WH_ERR_ARG);
+    assert_non_null(strstr(err.msg, "only 1 of the 2 blocks"));
+    wh_engine_free(e);
+    const wh_engine_opts many = {.max_rows = 4, .layers = 3};
+    assert_int_equal(wh_engine_create(&e, model, tok, par, &many, &err), WH_ERR_ARG);
 }
 
 static void count_token(void *user, const wh_gen_result *r)
@@ -618,6 +673,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(truncation_truncates),
         cmocka_unit_test(incremental_scores_are_the_same),
+        cmocka_unit_test(fewer_layers_are_cheaper),
         cmocka_unit_test(samples_follow_the_distribution),
         cmocka_unit_test(the_token_loop_allocates_nothing),
     };

@@ -1,5 +1,5 @@
-/* model: the forward pass against logits computed by transformers (tools/golden_model.py), and against itself:
- * the same bits for every chunking, batch, number of threads and instruction set. */
+/* model: the forward pass against logits and hidden states computed by transformers (tools/golden_model.py), and
+ * against itself: the same bits for every chunking, batch, number of threads and instruction set. */
 #include "base/mem.h"
 #include "model/forward.h"
 #include "logit_sink.h"
@@ -16,9 +16,10 @@
 enum { MAX_ROWS = 64, CONTEXT = 256, STEP = 10 }; /* STEP: the golden file keeps every tenth row */
 
 typedef struct golden {
-    uint32_t n, kept, vocab;
+    uint32_t n, kept, vocab, d;
     int32_t *tokens;
     float   *logits;
+    float   *hidden; /* (kept, d) behind the first block */
 } golden;
 
 static golden read_golden(const char *name)
@@ -36,7 +37,23 @@ static golden read_golden(const char *name)
     assert_int_equal(fread(g.tokens, sizeof *g.tokens, g.n, f), g.n);
     assert_int_equal(fread(g.logits, sizeof *g.logits * g.vocab, g.kept, f), g.kept);
     fclose(f);
+    snprintf(path, sizeof path, "tests/golden/model/%s.hidden", name);
+    f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(head, sizeof *head, 2, f), 2);
+    assert_int_equal(head[0], g.kept);
+    g.d = head[1];
+    g.hidden = malloc((size_t)g.kept * g.d * sizeof *g.hidden);
+    assert_int_equal(fread(g.hidden, sizeof *g.hidden * g.d, g.kept, f), g.kept);
+    fclose(f);
     return g;
+}
+
+static void free_golden(golden *g)
+{
+    free(g->tokens);
+    free(g->logits);
+    free(g->hidden);
 }
 
 static wh_model *open_model(const char *name, wh_isa isa, wh_par *par)
@@ -49,17 +66,22 @@ static wh_model *open_model(const char *name, wh_isa isa, wh_par *par)
     return m;
 }
 
-/* Logits of all tokens, computed `chunk` rows at a time; `copies` sequences go side by side and must agree. */
-static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, size_t copies)
+/* Logits of all tokens, then their hidden states (n, layers, d) behind each block up to `layers` (with fewer than all
+ * of them logits are 0), computed `chunk` rows at a time; `copies` sequences go side by side and must agree. */
+static float *compute(wh_model *m, wh_par *par, const golden *g, size_t layers, size_t chunk, size_t copies)
 {
+    static const uint32_t which[] = {1, 2};
     wh_forward *f;
     wh_kv kv;
-    assert_int_equal(wh_forward_create(&f, m, par, MAX_ROWS, CONTEXT, NULL), WH_OK);
+    bool whole = layers == m->config.layers;
+    assert_int_equal(wh_forward_create(&f, m, par, layers, MAX_ROWS, CONTEXT, NULL), WH_OK);
     size_t blocks = (g->n + WH_KV_BLOCK - 1) / WH_KV_BLOCK;
     assert_int_equal(wh_kv_create(&kv, &m->config, blocks * copies, blocks * copies, NULL), WH_OK);
     uint32_t *tables = malloc(blocks * copies * sizeof *tables);
     for (size_t i = 0; i < blocks * copies; i++) tables[i] = (uint32_t)(i * 5 % (blocks * copies)); /* any order */
-    float *all = calloc((size_t)g->n * g->vocab, sizeof *all);
+    float *all = calloc((size_t)g->n * (g->vocab + layers * g->d), sizeof *all), *hidden = all + (size_t)g->n * g->vocab;
+    float *states = calloc((size_t)MAX_ROWS * layers * g->d, sizeof *states);
+    wh_tap taps[MAX_ROWS];
     float *out = malloc((size_t)MAX_ROWS * g->vocab * sizeof *out);
     for (size_t at = 0; at < g->n; at += chunk) {
         size_t here = g->n - at < chunk ? g->n - at : chunk, n = 0;
@@ -72,6 +94,7 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
                 tokens[n] = g->tokens[at + i];
                 positions[n] = (uint32_t)(at + i);
                 rows[n] = (uint32_t)n;
+                taps[n] = (wh_tap){.row = (uint32_t)n, .n = (uint32_t)layers, .layers = which, .to = states + n * layers * g->d};
                 row_tables[n] = tables + c * blocks;
                 size_t column = (at + i) / WH_KV_BLOCK;
                 open[n] = tables[(c + 1) * blocks - 1 - column];
@@ -83,8 +106,13 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
         logit_sink s = {out, g->vocab};
         wh_head_sink head = {keep_tile, keep_row, &s};
         wh_batch batch = {.n = n, .tokens = tokens, .positions = positions, .tables = row_tables,
-                          .open = open, .n_close = n_close, .close_from = from, .close_to = to, .n_out = n, .n_logits = n, .out_rows = rows};
+                          .open = open, .n_close = n_close, .close_from = from, .close_to = to, .out_rows = rows, .n_taps = n, .taps = taps};
+        if (whole) batch.n_out = batch.n_logits = n;
         wh_forward_run(f, &kv, &batch, &head);
+        size_t width = layers * g->d;
+        for (size_t c = 1; c < copies; c++) assert_memory_equal(states, states + c * here * width, here * width * sizeof *states);
+        memcpy(hidden + at * width, states, here * width * sizeof *states);
+        if (!whole) continue;
         for (size_t c = 1; c < copies; c++)
             assert_memory_equal(out, out + c * here * g->vocab, here * g->vocab * sizeof *out);
         memcpy(all + at * g->vocab, out, here * g->vocab * sizeof *all);
@@ -94,6 +122,7 @@ static float *compute(wh_model *m, wh_par *par, const golden *g, size_t chunk, s
         assert_memory_equal(again, out + (n - 1) * g->vocab + 32, sizeof again);
     }
     free(out);
+    free(states);
     free(tables);
     wh_kv_free(&kv);
     wh_forward_free(f);
@@ -107,7 +136,7 @@ static void check_family(const char *name)
     assert_int_equal(wh_par_create(&one, 1, NULL), WH_OK);
     assert_int_equal(wh_par_create(&three, 3, NULL), WH_OK);
     wh_model *m = open_model(name, 0, one);
-    float *base = compute(m, one, &g, MAX_ROWS, 1);
+    float *base = compute(m, one, &g, 2, MAX_ROWS, 1);
     double worst[2] = {0, 0}, sum = 0;
     for (size_t r = 0; r < g.kept; r++)
         for (size_t i = 0; i < g.vocab; i++) {
@@ -122,10 +151,26 @@ static void check_family(const char *name)
     print_message("%s: largest difference of a logit %.5f, later %.5f (mean %.5f)\n", name, worst[0], worst[1], mean);
     assert_true(worst[0] < 0.02 && worst[1] < 0.4 && mean < 0.04);
 
+    const float *hidden = base + (size_t)g.n * g.vocab;
+    double far[2] = {0, 0};
+    for (size_t r = 0; r < g.kept; r++)
+        for (size_t i = 0; i < g.d; i++) {
+            double d = fabs((double)hidden[r * STEP * 2 * g.d + i] - (double)g.hidden[r * g.d + i]);
+            if (!(d <= far[r * STEP >= WH_KV_BLOCK])) far[r * STEP >= WH_KV_BLOCK] = d;
+        }
+    print_message("%s: largest difference behind the first block %.5f, later %.5f, of a state of length %.1f\n", name, far[0], far[1],
+                  sqrt((double)g.d));
+    assert_true(far[0] < 0.005 && far[1] < 0.15);
+
+    float *shallow = compute(m, three, &g, 1, 50, 1);
+    for (size_t r = 0; r < g.n; r++)
+        assert_memory_equal(shallow + (size_t)g.n * g.vocab + r * g.d, hidden + r * 2 * g.d, g.d * sizeof *hidden);
+    free(shallow);
+
     static const size_t chunks[][2] = {{1, 1}, {1, 7}, {7, 3}, {21, 3}, {64, 1}};
-    size_t bytes = (size_t)g.n * g.vocab * sizeof(float);
+    size_t bytes = (size_t)g.n * (g.vocab + 2 * g.d) * sizeof(float);
     for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
-        float *other = compute(m, i % 2 ? three : one, &g, chunks[i][0], chunks[i][1]);
+        float *other = compute(m, i % 2 ? three : one, &g, 2, chunks[i][0], chunks[i][1]);
         assert_memory_equal(base, other, bytes);
         free(other);
     }
@@ -136,14 +181,13 @@ static void check_family(const char *name)
         if (!(have & 1u << i)) continue;
         assert_int_equal(wh_cpu_parse_mask(&mask, wh_isa_table[i].word, NULL), WH_OK);
         m = open_model(name, mask, one);
-        float *other = compute(m, three, &g, 50, 1);
+        float *other = compute(m, three, &g, 2, 50, 1);
         if (memcmp(base, other, bytes) != 0) fail_msg("%s gives other bits on %s", name, wh_isa_table[i].word);
         free(other);
         wh_model_free(m);
     }
     free(base);
-    free(g.tokens);
-    free(g.logits);
+    free_golden(&g);
     wh_par_free(one);
     wh_par_free(three);
 }

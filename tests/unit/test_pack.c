@@ -96,7 +96,7 @@ static float *logits(const wh_model *m)
         positions[i] = rows[i] = i;
         tables[i] = &table;
     }
-    assert_int_equal(wh_forward_create(&f, m, par, ROWS, WH_KV_BLOCK, NULL), WH_OK);
+    assert_int_equal(wh_forward_create(&f, m, par, m->config.layers, ROWS, WH_KV_BLOCK, NULL), WH_OK);
     assert_int_equal(wh_kv_create(&kv, &m->config, 1, 1, NULL), WH_OK);
     logit_sink s = {malloc(ROWS * m->config.vocab * sizeof(float)), m->config.vocab};
     wh_head_sink head = {keep_tile, keep_row, &s};

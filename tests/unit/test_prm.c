@@ -413,6 +413,7 @@ typedef struct edit {
     const char *key; /* this string key gets text; or, text NULL, this u32 key number */
     const char *text;
     uint32_t    number;
+    uint32_t    list[3]; /* or, its first not 0, an array: as many as there are */
 } edit;
 
 static void write_edited(const char *to, const char *from, const edit *d)
@@ -433,6 +434,7 @@ static void write_edited(const char *to, const char *from, const edit *d)
     }
     if (d->kind) assert_int_equal(wh_gguf_write_str(w, "whet.prm.kind", d->kind, NULL), WH_OK);
     if (d->key && d->text) assert_int_equal(wh_gguf_write_str(w, d->key, d->text, NULL), WH_OK);
+    else if (d->key && d->list[0]) assert_int_equal(wh_gguf_write_array(w, d->key, WH_GGUF_U32, d->list, d->list[2] ? 3 : 2, NULL), WH_OK);
     else if (d->key) assert_int_equal(wh_gguf_write_u32(w, d->key, d->number, NULL), WH_OK);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < wh_gguf_tensor_count(g); i++) {
@@ -530,7 +532,11 @@ static void mistaken_files_are_refused(void **state)
         {{.without_key = "whet.prm.head.trunk_sha256"}, "'whet.prm.head.trunk_sha256'"},
         {{.without_key = "whet.prm.head.layer"}, "'whet.prm.head.layer'"},
         {{.without_key = "whet.prm.head.step"}, "'whet.prm.head.step'"},
-        {{.key = "whet.prm.head.layer", .number = 1}, "reads layer 1 of a model with 2"},
+        {{.key = "whet.prm.head.layer", .number = 3}, "reads layer 3 of a model with 2"},
+        {{.key = "whet.prm.head.layer", .number = 0}, "reads layer 0 of a model with 2"},
+        {{.key = "whet.prm.head.layer", .list = {2, 1}}, "reads layer 1 of a model with 2: expected ascending layers"},
+        {{.key = "whet.prm.head.layer", .list = {1, 2}}, "shape [32, 64]: expected rows of 64"},
+        {{.key = "whet.prm.head.layer", .text = "last"}, "'whet.prm.head.layer'"},
         {{.key = "whet.prm.head.step", .text = "sentence"}, "by the rule 'sentence'"},
         {{.key = "whet.prm.head.trunk_sha256", .text = "abc"}, "expected abc..."},
         {{.tensor = "whet.prm.1.weight", .cols = 64, .rows = 3}, "expected rows of 3"},
@@ -546,6 +552,57 @@ static void mistaken_files_are_refused(void **state)
         wh_err err = {0};
         if (wh_prm_open(&p, FOLDER "judge.gguf", &o, par, &err) == WH_OK || !strstr(err.msg, heads[i].sentence))
             fail_msg("%zu: '%s' instead of '%s'", i, err.msg, heads[i].sentence);
+    }
+    unlink(path);
+}
+
+/* A head on inner layers: its trunk stops at the highest of them; on the policy it has the same scores. */
+static void heads_read_any_layers(void **state)
+{
+    (void)state;
+    static const edit heads[] = {
+        {.key = "whet.prm.head.layer", .number = 1},
+        {.key = "whet.prm.head.layer", .list = {1, 2}, .tensor = "whet.prm.0.weight", .cols = 64, .rows = 64, .value = 0.05f},
+    };
+    example x = read_case(json_array_get(json_object_get(json_array_get(golden, 6), "cases"), 1));
+    char path[] = "/tmp/test_prm_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < 2; i++) {
+        write_edited(path, "head.gguf", &heads[i]);
+        wh_err err;
+        wh_prm *p;
+        outcome own = {0}, attached = {0}, last = {0};
+        wh_prm_opts o = {.head = path, .engine = {.memory = (size_t)64 << 20, .max_rows = 8, .chunk = 48}};
+        if (wh_prm_open(&p, FOLDER "judge.gguf", &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+        wh_prm_spec s = spec_of(&x, x.n, x.n, &own);
+        submit(p, &s);
+        run(p);
+        wh_prm_free(p);
+        policy q = open_policy();
+        const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, q.engine};
+        if (wh_prm_attach(&p, &on, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+        wh_tok_ids prompt = {0};
+        assert_int_equal(wh_chat_encode_problem(q.chat, &prompt, (wh_tok_str){x.question, strlen(x.question)}, (wh_tok_str){"", 0}, NULL), WH_OK);
+        s = spec_of(&x, x.n, x.n, &attached);
+        s.prefix = x.tokens;
+        s.n_prefix = x.n_tokens;
+        s.n_prompt = prompt.len;
+        submit(p, &s);
+        run_policy(&q);
+        wh_prm_free(p);
+        close_policy(&q);
+        wh_tok_ids_free(&prompt);
+        p = open_prm("judge.gguf", NULL, "head.gguf", 0);
+        s = spec_of(&x, x.n, x.n, &last);
+        submit(p, &s);
+        run(p);
+        wh_prm_free(p);
+        assert_true(own.done == 1 && attached.done == 1 && last.done == 1);
+        assert_memory_equal(own.scores, attached.scores, x.n * sizeof(double));
+        assert_int_equal((i ? 1 : 2) * own.ledger.linear, last.ledger.linear);
+        for (size_t k = 0; k < x.n; k++) assert_true(own.scores[k] > 0 && own.scores[k] < 1 && own.scores[k] != last.scores[k]);
     }
     unlink(path);
 }
@@ -617,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_head_reads_the_policys_own_tokens),
         cmocka_unit_test(broken_heads_are_refused),
         cmocka_unit_test(mistaken_files_are_refused),
+        cmocka_unit_test(heads_read_any_layers),
         cmocka_unit_test(descriptions),
         cmocka_unit_test(out_of_memory_is_reported),
     };
