@@ -146,6 +146,14 @@ const char *wh_out_flops(char buf[24], double flops)
     return with_unit(buf, flops, units, sizeof units / sizeof units[0]);
 }
 
+const char *wh_out_count(char buf[24], double n)
+{
+    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+    with_unit(buf, n, units, sizeof units / sizeof units[0]);
+    buf[strcspn(buf, " ") + (n >= 999.5 ? 2 : 0)] = '\0';
+    return buf;
+}
+
 const char *wh_out_duration(char buf[24], double seconds)
 {
     if (!(seconds >= 0) || seconds > 8640000) snprintf(buf, 24, "-");

@@ -41,6 +41,8 @@ int  wh_out_status(wh_code code);
 const char *wh_out_bytes(char buf[24], double bytes);
 /* "1.69 TFLOP" */
 const char *wh_out_flops(char buf[24], double flops);
+/* "497 k", "1.69 T": the same without a unit, for tables */
+const char *wh_out_count(char buf[24], double n);
 /* "8 s", "2:05", "1:02:05" */
 const char *wh_out_duration(char buf[24], double seconds);
 

@@ -1,0 +1,88 @@
+/* report: the journals of evaluations side by side: what each run came to, what it cost, and whether two of them
+ * differ on the problems that both have.
+ *
+ * Journals whose headers agree in everything but the shard are parts of one run. Everything is computed from the
+ * records alone; no model is loaded.
+ */
+#ifndef WH_APP_REPORT_H
+#define WH_APP_REPORT_H
+
+#include "app/dataset.h"
+#include "app/forecast.h"
+#include "app/score.h"
+#include "app/table.h"
+
+#include <jansson.h>
+
+typedef struct wh_report_problem {
+    size_t  line;
+    char    sha256[65]; /* of the problem's text: pairs it with that of another run */
+    size_t  n, right;   /* samples, and how many of them are right */
+    bool   *elected;    /* [rule * levels + level]: is the vote of the first samples right? */
+    double  policy[WH_SCORE_LEVELS], prm[WH_SCORE_LEVELS]; /* FLOPs of the samples of a level */
+    json_t *samples;    /* [{"text", "answer", "correct", "tokens", "score"}]; NULL where texts are not wanted */
+} wh_report_problem;
+
+typedef struct wh_report_run {
+    json_t            *head;  /* the journal's, without the shard */
+    wh_buf             files; /* names of the journals, with a comma between */
+    wh_buf             label; /* strategy, and the parameters in which runs of the strategy differ */
+    wh_buf             policy, prm; /* names; prm "": none */
+    const char        *data;  /* sha256, of head */
+    size_t             shards, of; /* how many journals say that they are one of how many */
+    const wh_strategy *strategy; /* NULL: one that this program does not know */
+    wh_params          params;
+    wh_score           score; /* its chosen rule is the one to show */
+    wh_sizes           sizes;
+    wh_costs           costs; /* policy.body == 0: the journal does not say */
+    wh_report_problem *problems; /* in the order of the set */
+    size_t             n, cap;
+    const wh_report_problem **order; /* the problems by sha256, then line */
+} wh_report_run;
+
+typedef struct wh_report {
+    wh_report_run *runs; /* in the order of their first journals */
+    size_t         n, cap;
+    size_t         shown; /* the first so many; one after them is there as reference alone */
+    size_t         reference; /* whose samples say how hard a problem is; SIZE_MAX: none */
+} wh_report; /* starts as {0} */
+
+/* report_read.c. WH_ERR_FORMAT, with both names, when journals overlap or contradict each other. */
+wh_code wh_report_add(wh_report *r, const char *path, const wh_rule *chosen, bool texts, wh_err *err);
+/* After the last: orders problems, checks and names the runs. reference: path of a journal, or NULL for the run with most
+ * samples drawn independently. */
+wh_code wh_report_finish(wh_report *r, const char *reference, const wh_rule *chosen, wh_err *err);
+void    wh_report_free(wh_report *r);
+
+/* One line of results: a run, a rule and a level. */
+typedef struct wh_report_point {
+    size_t n;       /* samples */
+    size_t correct, passed, problems;
+    double accuracy, low, high;
+    double policy, prm; /* FLOPs of all problems; prm 0 where the vote needs no scores and neither does the strategy */
+    bool   whole;   /* all samples of the run */
+} wh_report_point;
+wh_report_point wh_report_at(const wh_report_run *run, size_t rule, size_t level);
+
+/* Problems of both runs, malloc'ed. *n = how many; NULL: no memory. */
+typedef struct wh_report_pair {
+    const wh_report_problem *a, *b;
+} wh_report_pair;
+wh_report_pair *wh_report_match(const wh_report_run *a, const wh_report_run *b, size_t *n);
+
+/* Liu et al. 2025 §4.3: absolute, because quantiles of a weak model's problems hold nothing easy. */
+typedef enum { WH_BIN_EASY, WH_BIN_MEDIUM, WH_BIN_HARD, WH_BIN_COUNT } wh_bin;
+/* By the share of right samples: easy >= 50 %, medium 10 to 50 %, hard < 10 %. */
+wh_bin      wh_report_bin(const wh_report_problem *p);
+
+/* What runs the strategy's own prediction puts at (app/forecast.h); 0: not known. */
+void wh_report_forecast(double *policy, double *prm, const wh_report_run *run);
+
+/* report_tables.c: every table that has rows, in order; malloc'ed, each to be freed. */
+enum { WH_REPORT_TABLES = 64 };
+wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_report *r, wh_err *err);
+
+/* report_csv.c: a line for every run, vote and n. */
+void wh_report_csv(wh_buf *out, const wh_report *r);
+
+#endif

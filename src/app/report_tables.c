@@ -1,0 +1,329 @@
+/* What a report says, as tables. */
+#include "app/report.h"
+
+#include "app/out.h"
+#include "base/mem.h"
+#include "base/stat.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+wh_report_point wh_report_at(const wh_report_run *run, size_t rule, size_t level)
+{
+    const wh_score *s = &run->score;
+    wh_report_point p = {.n = s->n[level], .correct = s->right[rule][level], .passed = s->passed[level], .problems = run->n,
+                         .whole = level + 1 == s->levels};
+    bool scores = s->rules[rule].vote->needs_scores || !s->nested;
+    for (size_t i = 0; i < run->n; i++) {
+        p.policy += run->problems[i].policy[level];
+        if (scores) p.prm += run->problems[i].prm[level];
+    }
+    p.accuracy = (double)p.correct / (double)p.problems;
+    wh_stat_wilson(&p.low, &p.high, p.correct, p.problems);
+    return p;
+}
+
+/* ---- cells ---------------------------------------------------------------------------------------------------------- */
+
+static void put_share(wh_table *t, size_t correct, size_t n)
+{
+    double low, high;
+    wh_stat_wilson(&low, &high, correct, n);
+    if (n) wh_table_cell(t, "%.1f [%.0f, %.0f]", 100 * (double)correct / (double)n, 100 * low, 100 * high);
+    else wh_table_cell(t, "-");
+}
+
+static void put_flops(wh_table *t, double flops)
+{
+    char text[24];
+    wh_table_cell(t, "%s", flops > 0 ? wh_out_count(text, flops) : "-");
+}
+
+static void put_ratio(wh_table *t, double a, double b)
+{
+    if (a > 0 && b > 0) wh_table_cell(t, "%.2f", a / b);
+    else wh_table_cell(t, "-");
+}
+
+static void put_label(wh_table *t, const wh_report_run *run) { wh_table_cell(t, "%s", wh_buf_str(&run->label)); }
+
+/* ---- every run --------------------------------------------------------------------------------------------------------- */
+
+/* What is told apart by a heading: the set and how much of it is done, and the policy. */
+static bool same_setting(const wh_report_run *a, const wh_report_run *b)
+{
+    return strcmp(a->data, b->data) == 0 && a->n == b->n && strcmp(wh_buf_str(&a->policy), wh_buf_str(&b->policy)) == 0;
+}
+
+void wh_report_forecast(double *policy, double *prm, const wh_report_run *run)
+{
+    *policy = *prm = 0;
+    if (run->strategy && run->costs.policy.body) wh_forecast(policy, prm, &run->sizes, &run->costs, run->strategy, &run->params);
+}
+
+/* Does another row say it: that of a run with this N, or with a larger one, of which this is the beginning? */
+static bool said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level)
+{
+    const wh_score *s = &run->score;
+    for (const wh_report_run *other = r->runs; other < r->runs + r->shown && level + 1 < s->levels; other++) {
+        size_t n = other->score.n[other->score.levels - 1];
+        if (other != run && same_setting(other, run) && strcmp(wh_buf_str(&other->label), wh_buf_str(&run->label)) == 0 &&
+            strcmp(wh_buf_str(&other->prm), wh_buf_str(&run->prm)) == 0 && (n == s->n[level] || n > s->n[s->levels - 1]))
+            return true;
+    }
+    return false;
+}
+
+/* A row for each level. */
+static void put_run(wh_table *t, const wh_report *r, const wh_report_run *run)
+{
+    const wh_score *s = &run->score;
+    char text[24];
+    double policy, prm;
+    wh_report_forecast(&policy, &prm, run);
+    for (size_t i = 0; i < s->levels; i++) {
+        if (said_elsewhere(r, run, i)) continue;
+        const wh_report_point p = wh_report_at(run, s->chosen, i);
+        put_label(t, run);
+        wh_table_cell(t, "%zu", p.n);
+        put_share(t, p.correct, p.problems);
+        put_flops(t, p.policy / (double)p.problems);
+        put_flops(t, p.prm / (double)p.problems);
+        if (p.whole) {
+            put_ratio(t, policy, p.policy);
+            put_ratio(t, prm, p.prm);
+            wh_table_cell(t, "%s", wh_out_count(text, (double)s->policy.decode_tokens));
+            wh_table_cell(t, "%s", wh_out_duration(text, s->seconds));
+        } else {
+            for (int k = 0; k < 4; k++) wh_table_cell(t, "%s", "");
+        }
+    }
+}
+
+static void put_results(wh_table *t, const wh_report *r, const wh_report_run *first)
+{
+    wh_table_init(t, "strategy|N|right, %|policy|PRM|pred.|PRM pred.|tokens|time", 1);
+    wh_buf_printf(&t->title, "%s: %zu problems", wh_buf_str(&first->policy), first->n);
+    char name[WH_RULE_NAME];
+    const wh_report_run *scored = NULL;
+    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+        if (!same_setting(run, first)) continue;
+        put_run(t, r, run);
+        if (run->prm.len) scored = run;
+    }
+    wh_buf_puts(&t->note, "right: with the 95 % interval (Wilson). policy, PRM: FLOPs per problem; pred.: what the strategy predicts, over what was counted.");
+    if (scored)
+        wh_buf_printf(&t->note, " PRM %s; vote %s where there is one.", wh_buf_str(&scored->prm), wh_rule_name(name, &scored->score.rules[scored->score.chosen]));
+}
+
+/* ---- every vote ---------------------------------------------------------------------------------------------------------- */
+
+static size_t find_rule(const wh_score *s, const wh_vote *vote, wh_aggregate aggregate)
+{
+    for (size_t i = 0; i < s->n_rules; i++)
+        if (wh_rule_same(&s->rules[i], &(wh_rule){vote, aggregate})) return i;
+    return SIZE_MAX;
+}
+
+static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *first)
+{
+    wh_buf heads = {0};
+    wh_buf_puts(&heads, "strategy|N");
+    for (size_t v = 0; v < wh_vote_table_size; v++) wh_buf_printf(&heads, "|%s", wh_vote_table[v]->name);
+    wh_buf_puts(&heads, "|a sample");
+    wh_table_init(t, wh_buf_str(&heads), 1);
+    wh_buf_free(&heads);
+    wh_aggregate aggregate = WH_AGGREGATE_last;
+    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+        const wh_score *s = &run->score;
+        if (!same_setting(run, first) || !run->prm.len) continue;
+        aggregate = s->rules[s->chosen].aggregate;
+        for (size_t i = 0; i < s->levels; i++) {
+            if (said_elsewhere(r, run, i)) continue;
+            put_label(t, run);
+            wh_table_cell(t, "%zu", s->n[i]);
+            for (size_t v = 0; v < wh_vote_table_size; v++)
+                wh_table_cell(t, "%.1f", 100 * (double)s->right[find_rule(s, wh_vote_table[v], aggregate)][i] / (double)run->n);
+            wh_table_cell(t, "%.1f", 100 * (double)s->passed[i] / (double)run->n);
+        }
+    }
+    wh_buf_printf(&t->title, "%s: by every vote, %% right", wh_buf_str(&first->policy));
+    wh_buf_printf(&t->note, "Score of an answer: %s of its steps. a sample: some sample is right, so no vote can do better.", wh_aggregate_name(aggregate));
+}
+
+/* ---- where the FLOPs went ---------------------------------------------------------------------------------------------------- */
+
+static double prefill_of(const wh_ledger *l)
+{
+    double all = (double)(l->prefill_tokens + l->decode_tokens);
+    return all > 0 ? (double)(l->linear + l->attention) * (double)l->prefill_tokens / all : 0;
+}
+
+static void put_spending(wh_table *t, const wh_report *r)
+{
+    wh_table_init(t, "policy|strategy|N|FLOPs|prefill|decode|PRM|of all ahead|PRM : policy", 2);
+    wh_buf_puts(&t->title, "Where the FLOPs went, %");
+    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+        const wh_score *s = &run->score;
+        double prefill = prefill_of(&s->policy), policy = (double)wh_ledger_total(&s->policy), prm = (double)wh_ledger_total(&s->prm);
+        double all = policy + prm;
+        wh_table_cell(t, "%s", wh_buf_str(&run->policy));
+        put_label(t, run);
+        wh_table_cell(t, "%zu", s->n[s->levels - 1]);
+        put_flops(t, all);
+        wh_table_cell(t, "%.1f", 100 * prefill / all);
+        wh_table_cell(t, "%.1f", 100 * (policy - prefill) / all);
+        wh_table_cell(t, "%.1f", 100 * prm / all);
+        wh_table_cell(t, "%.1f", 100 * (double)wh_ledger_total(&s->speculative) / all);
+        put_ratio(t, prm, policy);
+    }
+    wh_buf_puts(&t->note, "prefill, decode: of the policy. ahead: begun ahead of need and thrown away.");
+}
+
+/* ---- in pairs -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct versus {
+    wh_stat_pairs t;
+    double        a, b; /* FLOPs on the pairs */
+    size_t        n;
+} versus;
+
+/* The last levels of two runs by their chosen rules, on the problems of both. */
+static bool compare(versus *out, const wh_report_run *a, const wh_report_run *b)
+{
+    *out = (versus){0};
+    wh_report_pair *pairs = wh_report_match(a, b, &out->n);
+    const wh_score *s = &a->score, *z = &b->score;
+    for (size_t i = 0; pairs && i < out->n; i++) {
+        bool x = pairs[i].a->elected[s->chosen * s->levels + s->levels - 1], y = pairs[i].b->elected[z->chosen * z->levels + z->levels - 1];
+        ++*(x && y ? &out->t.both : x ? &out->t.first : y ? &out->t.second : &out->t.none);
+        out->a += pairs[i].a->policy[s->levels - 1] + pairs[i].a->prm[s->levels - 1];
+        out->b += pairs[i].b->policy[z->levels - 1] + pairs[i].b->prm[z->levels - 1];
+    }
+    free(pairs);
+    return pairs != NULL;
+}
+
+static void put_comparison(wh_table *t, const wh_report_run *a, const wh_report_run *b)
+{
+    versus v;
+    if (!compare(&v, a, b)) t->failed = true;
+    if (t->failed || !v.n) return;
+    double difference, low, high;
+    wh_stat_difference(&difference, &low, &high, &v.t);
+    wh_table_cell(t, "%s", wh_buf_str(&a->policy));
+    put_label(t, a);
+    wh_table_cell(t, "%zu", a->score.n[a->score.levels - 1]);
+    wh_table_cell(t, "%zu", v.n);
+    wh_table_cell(t, "%+.1f [%+.0f, %+.0f]", 100 * difference, 100 * low, 100 * high);
+    wh_table_cell(t, "%zu : %zu", v.t.first, v.t.second);
+    wh_table_cell(t, "%.3f", wh_stat_mcnemar(&v.t));
+    put_ratio(t, v.a, v.b);
+}
+
+static const char pair_heads[] = "policy|strategy|N|problems|difference|only one|p|FLOPs x";
+static const char pair_note[] = "difference: of the shares right, in points, with the 95 % interval on the problems of both (Newcombe). only one: problems that only this run, "
+                                "only the other gets right; p: exact (McNemar). FLOPs x: this over the other.";
+
+static void put_pairs(wh_table *t, const wh_report *r)
+{
+    const wh_report_run *base = &r->runs[0];
+    wh_table_init(t, pair_heads, 2);
+    wh_buf_printf(&t->title, "Against %s N=%zu, %s", wh_buf_str(&base->label), base->score.n[base->score.levels - 1], wh_buf_str(&base->policy));
+    for (size_t i = 1; i < r->shown; i++) put_comparison(t, &r->runs[i], base);
+    wh_buf_puts(&t->note, pair_note);
+}
+
+/* ---- small against large ------------------------------------------------------------------------------------------------------ */
+
+/* FLOPs of a token of the policy: its size, for runs whose journals do not say it. */
+static double size_of(const wh_report_run *run)
+{
+    const wh_ledger *l = &run->score.policy;
+    return (double)l->linear / fmax(1, (double)(l->prefill_tokens + l->decode_tokens));
+}
+
+static bool is_cot(const wh_report_run *run) { return run->strategy == &wh_strategy_cot; }
+
+static void put_small(wh_table *t, const wh_report *r, const wh_report_run *large)
+{
+    wh_table_init(t, pair_heads, 2);
+    wh_buf_printf(&t->title, "Smaller policies against one answer of %s", wh_buf_str(&large->policy));
+    for (size_t i = 0; i < r->shown; i++)
+        if (size_of(&r->runs[i]) < 0.9 * size_of(large)) put_comparison(t, &r->runs[i], large);
+    wh_buf_puts(&t->note, pair_note);
+}
+
+/* ---- by difficulty ---------------------------------------------------------------------------------------------------------- */
+
+static void put_bins(wh_table *t, const wh_report *r)
+{
+    const wh_report_run *ref = &r->runs[r->reference];
+    wh_table_init(t, "policy|strategy|N|easy|medium|hard", 2);
+    wh_buf_puts(&t->title, "By difficulty, % right");
+    size_t most[WH_BIN_COUNT] = {0};
+    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+        const wh_score *s = &run->score;
+        size_t n, count[WH_BIN_COUNT] = {0}, right[WH_BIN_COUNT] = {0};
+        wh_report_pair *pairs = wh_report_match(run, ref, &n);
+        if (!pairs) t->failed = true;
+        for (size_t i = 0; pairs && i < n; i++) {
+            wh_bin bin = wh_report_bin(pairs[i].b);
+            count[bin]++;
+            right[bin] += pairs[i].a->elected[s->chosen * s->levels + s->levels - 1];
+        }
+        free(pairs);
+        if (!n) continue;
+        wh_table_cell(t, "%s", wh_buf_str(&run->policy));
+        put_label(t, run);
+        wh_table_cell(t, "%zu", s->n[s->levels - 1]);
+        for (int b = 0; b < WH_BIN_COUNT; b++) {
+            put_share(t, right[b], count[b]);
+            if (count[b] > most[b]) most[b] = count[b];
+        }
+    }
+    wh_buf_printf(&t->note, "%zu easy, %zu medium, %zu hard problems: at least half, a tenth to a half, less than a tenth of %zu samples of %s (%s) right.",
+                  most[WH_BIN_EASY], most[WH_BIN_MEDIUM], most[WH_BIN_HARD], ref->score.n[ref->score.levels - 1], wh_buf_str(&ref->policy),
+                  wh_buf_str(&ref->files));
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------------------ */
+
+/* The next table is kept when it has rows. */
+static void keep(wh_table *out, size_t *n)
+{
+    if (out[*n].failed || wh_table_rows(&out[*n])) ++*n;
+    else wh_table_free(&out[*n]);
+}
+
+wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_report *r, wh_err *err)
+{
+    enum { OTHERS = 3 }; /* tables that come once */
+    *n = 0;
+    for (size_t i = 0; i < r->shown && *n + 2 + OTHERS <= WH_REPORT_TABLES; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < i; k++) seen |= same_setting(&r->runs[k], &r->runs[i]);
+        if (seen) continue;
+        put_results(&out[*n], r, &r->runs[i]);
+        keep(out, n);
+        put_votes(&out[*n], r, &r->runs[i]);
+        keep(out, n);
+    }
+    for (size_t i = 0; i < r->shown && *n + 1 + OTHERS <= WH_REPORT_TABLES; i++) {
+        if (!is_cot(&r->runs[i])) continue;
+        put_small(&out[*n], r, &r->runs[i]);
+        keep(out, n);
+    }
+    if (r->reference != SIZE_MAX) {
+        put_bins(&out[*n], r);
+        keep(out, n);
+    }
+    put_pairs(&out[*n], r);
+    keep(out, n);
+    put_spending(&out[*n], r);
+    keep(out, n);
+    bool failed = false;
+    for (size_t i = 0; i < *n; i++) failed |= out[i].failed || !wh_buf_ok(&out[i].title) || !wh_buf_ok(&out[i].note);
+    return failed ? wh_err_set(err, WH_ERR_NOMEM, "no memory for the tables") : WH_OK;
+}
