@@ -31,8 +31,8 @@ endif
 
 DEPS  := libpcre2-8 jansson libzstd libcrypto
 DEPS_APP := libcurl
+DEPS_FIT := openblas
 DEPS_TEST := cmocka
-DEPS_BENCH := openblas
 
 # Install what is missing before anything is compiled; silent and instant when nothing is.
 ifeq ($(filter help clean,$(MAKECMDGOALS)),)
@@ -42,10 +42,10 @@ ifeq ($(filter help clean,$(MAKECMDGOALS)),)
   endif
 endif
 
-CFLAGS_DEPS := $(shell $(PKG_CONFIG) --cflags $(DEPS) $(DEPS_APP) $(DEPS_TEST) $(DEPS_BENCH))
+CFLAGS_DEPS := $(shell $(PKG_CONFIG) --cflags $(DEPS) $(DEPS_APP) $(DEPS_TEST) $(DEPS_FIT))
 LIBS      = $(shell $(PKG_CONFIG) --libs $(DEPS)) -lm
 LIBS_APP  = $(shell $(PKG_CONFIG) --libs $(DEPS_APP))
-LIBS_BENCH = $(shell $(PKG_CONFIG) --libs $(DEPS_BENCH))
+LIBS_FIT  = $(shell $(PKG_CONFIG) --libs $(DEPS_FIT))
 LIBS_TEST = $(shell $(PKG_CONFIG) --libs $(DEPS_TEST))
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -103,6 +103,10 @@ ifeq ($(ARCH),x86_64)
 endif
 LIB_OBJ += $(foreach i,$(ISAS),$(patsubst %.c,$(B)/%.$(i).o,$(or $(ISA_C_$(i)),$(ISA_C))))
 
+# src/fit/: heads are fitted by the command alone; only it needs OpenBLAS
+FIT_C   := $(wildcard src/fit/*.c)
+FIT_OBJ := $(FIT_C:%.c=$(B)/%.o)
+
 APP_C   := $(wildcard src/app/*.c) $(wildcard src/serve/*.c)
 APP_OBJ := $(APP_C:%.c=$(B)/%.o)
 
@@ -137,10 +141,15 @@ $(B)/libwhet.a: $(LIB_OBJ)
 	$(AR) rcs $@ $^
 $(B)/libwhet.so: $(LIB_OBJ)
 	$(CC) $(OPT) -shared -Wl,-soname,libwhet.so.0 $(LDFLAGS) -o $@ $^ $(LIBS)
-$(B)/whet: $(APP_OBJ) $(B)/libwhet.a
-	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_APP)
+$(B)/libfit.a: $(FIT_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+$(B)/whet: $(APP_OBJ) $(B)/libfit.a $(B)/libwhet.a
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_APP) $(LIBS_FIT)
 $(UNIT): $(B)/test_%: $(B)/tests/unit/test_%.o $(B)/libwhet.a
-	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) $(LIBS_TEST)
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %libfit.a,$^) $(B)/libwhet.a $(LIBS) $(LIBS_TEST)
+$(filter $(B)/test_fit%,$(UNIT)): $(B)/libfit.a
+$(filter $(B)/test_fit%,$(UNIT)): LIBS += $(LIBS_FIT)
 $(B)/test_opt: $(B)/src/app/opt.o $(B)/src/app/suggest.o
 $(B)/test_score: $(B)/src/app/score.o $(B)/src/app/rule.o $(B)/src/app/width.o $(B)/src/app/json.o
 $(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
@@ -148,7 +157,7 @@ $(B)/checkasm: $(CHECKASM_OBJ) $(B)/libwhet.a
 $(FUZZ): $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libwhet.a
 	$(CC) $(OPT) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/bench_%: $(B)/bench/%.o $(B)/libwhet.a
-	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_BENCH)
+	$(CC) $(OPT) $(LDFLAGS) -o $@ $^ $(LIBS) $(LIBS_FIT)
 
 # ---- tests -------------------------------------------------------------------------------------------
 .PHONY: check unit checkasm
@@ -173,7 +182,7 @@ fuzz-run: $(T:%=$(B)/fuzz_%)
 	sh tests/fuzz/run.sh $(B) $(SECS) $(T)
 
 # ---- static analysis ---------------------------------------------------------------------------------
-LINT_C := $(LIB_C) $(ISA_C) $(APP_C)
+LINT_C := $(LIB_C) $(ISA_C) $(FIT_C) $(APP_C)
 .PHONY: lint
 lint: ## cppcheck and clang-tidy over the sources
 	@sh tools/deps.sh --lint
