@@ -102,9 +102,9 @@ def write_head(path, trunk, states):
     weight[0, states.index("\n")] = np.log(0.7 / 0.3) / np.sqrt(D)  # steps end with a blank line
     w = gguf.GGUFWriter(path, "whet-head")
     w.add_string("whet.prm.kind", "head")
-    w.add_string("whet.prm.head.trunk_sha256", hashlib.sha256(open(trunk, "rb").read()).hexdigest())
-    w.add_uint32("whet.prm.head.layer", 1)
-    w.add_string("whet.prm.head.step", "blank_line")
+    w.add_string("whet.head.trunk_sha256", hashlib.sha256(open(trunk, "rb").read()).hexdigest())
+    w.add_uint32("whet.head.layer", 1)
+    w.add_string("whet.head.step", "blank_line")
     w.add_tensor("whet.prm.0.weight", weight)
     w.add_tensor("whet.prm.0.bias", np.zeros(1, np.float32))
     w.write_header_to_file()

@@ -270,9 +270,9 @@ def write_head(path, head, trunk, layers):
     import hashlib
     w = gguf.GGUFWriter(path, "whet-head")
     w.add_string("whet.prm.kind", "head")
-    w.add_string("whet.prm.head.trunk_sha256", hashlib.sha256(open(trunk, "rb").read()).hexdigest())
-    w.add_uint32("whet.prm.head.layer", layers)
-    w.add_string("whet.prm.head.step", "blank_line")
+    w.add_string("whet.head.trunk_sha256", hashlib.sha256(open(trunk, "rb").read()).hexdigest())
+    w.add_uint32("whet.head.layer", layers)
+    w.add_string("whet.head.step", "blank_line")
     for ours, theirs in ((0, 0), (1, 2)):
         w.add_tensor(f"whet.prm.{ours}.weight", head[theirs].weight.detach().numpy())
         w.add_tensor(f"whet.prm.{ours}.bias", head[theirs].bias.detach().numpy())

@@ -16,11 +16,11 @@
  *
  * A head may also be a file of its own, for a trunk that is any model, the policy itself too. Besides the
  * above it says what it was fitted for, so that wrong use is refused:
- *   whet.prm.head.trunk_sha256  of the trunk's (first) file, 64 hex digits
- *   whet.prm.head.layer         which hidden states it reads: behind block l of 1..L, or an array of such l, ascending,
+ *   whet.head.trunk_sha256  of the trunk's (first) file, 64 hex digits
+ *   whet.head.layer         which hidden states it reads: behind block l of 1..L, or an array of such l, ascending,
  *                               whose states then stand one after the other (width n·d). As WH_SCORE_HIDDEN gives
  *                               them: behind the last block with the final norm, else divided by the root mean square
- *   whet.prm.head.step          where a step ends: "blank_line", at the last token of the blank line after it
+ *   whet.head.step          where a step ends: "blank_line", at the last token of the blank line after it
  */
 #ifndef WH_REWARD_PRM_H
 #define WH_REWARD_PRM_H

@@ -61,7 +61,7 @@ static bool str_is(wh_gguf_str s, const char *what) { return s.len == strlen(wha
 /* One number, or an array of them. */
 static wh_code read_layers(wh_prm_head_use *out, const wh_gguf *g, size_t layers, wh_err *err)
 {
-    static const char name[] = "whet.prm.head.layer";
+    static const char name[] = "whet.head.layer";
     const wh_gguf_key *key = wh_gguf_find_key(g, name), *array = NULL;
     if (key && key->type == WH_GGUF_ARRAY) WH_TRY(wh_gguf_get_i32_array(g, name, &array, err));
     else WH_TRY(wh_gguf_get_u32(g, name, out->layers, err));
@@ -83,8 +83,8 @@ static wh_code read_layers(wh_prm_head_use *out, const wh_gguf *g, size_t layers
 wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err)
 {
     wh_gguf_str sha256, step;
-    WH_TRY(wh_gguf_get_str(g, "whet.prm.head.trunk_sha256", &sha256, err));
-    WH_TRY(wh_gguf_get_str(g, "whet.prm.head.step", &step, err));
+    WH_TRY(wh_gguf_get_str(g, "whet.head.trunk_sha256", &sha256, err));
+    WH_TRY(wh_gguf_get_str(g, "whet.head.step", &step, err));
     if (!str_is(step, "blank_line"))
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line",
                           (int)(step.len < 32 ? step.len : 32), step.s);
@@ -106,7 +106,7 @@ wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *tr
 }
 
 const wh_prm_kind wh_prm_head = {
-    .about = {"head", "a head file on its trunk, which may be the policy", "whet.prm.head.* keys, see prm.h"},
+    .about = {"head", "a head file on its trunk, which may be the policy", "whet.head.* keys, see prm.h"},
     .chat = true,
     .head_layers = WH_PRM_HEAD_ANY,
     .render = render,

@@ -529,16 +529,16 @@ static void mistaken_files_are_refused(void **state)
         edit        change;
         const char *sentence;
     } heads[] = {
-        {{.without_key = "whet.prm.head.trunk_sha256"}, "'whet.prm.head.trunk_sha256'"},
-        {{.without_key = "whet.prm.head.layer"}, "'whet.prm.head.layer'"},
-        {{.without_key = "whet.prm.head.step"}, "'whet.prm.head.step'"},
-        {{.key = "whet.prm.head.layer", .number = 3}, "reads layer 3 of a model with 2"},
-        {{.key = "whet.prm.head.layer", .number = 0}, "reads layer 0 of a model with 2"},
-        {{.key = "whet.prm.head.layer", .list = {2, 1}}, "reads layer 1 of a model with 2: expected ascending layers"},
-        {{.key = "whet.prm.head.layer", .list = {1, 2}}, "shape [32, 64]: expected rows of 64"},
-        {{.key = "whet.prm.head.layer", .text = "last"}, "'whet.prm.head.layer'"},
-        {{.key = "whet.prm.head.step", .text = "sentence"}, "by the rule 'sentence'"},
-        {{.key = "whet.prm.head.trunk_sha256", .text = "abc"}, "expected abc..."},
+        {{.without_key = "whet.head.trunk_sha256"}, "'whet.head.trunk_sha256'"},
+        {{.without_key = "whet.head.layer"}, "'whet.head.layer'"},
+        {{.without_key = "whet.head.step"}, "'whet.head.step'"},
+        {{.key = "whet.head.layer", .number = 3}, "reads layer 3 of a model with 2"},
+        {{.key = "whet.head.layer", .number = 0}, "reads layer 0 of a model with 2"},
+        {{.key = "whet.head.layer", .list = {2, 1}}, "reads layer 1 of a model with 2: expected ascending layers"},
+        {{.key = "whet.head.layer", .list = {1, 2}}, "shape [32, 64]: expected rows of 64"},
+        {{.key = "whet.head.layer", .text = "last"}, "'whet.head.layer'"},
+        {{.key = "whet.head.step", .text = "sentence"}, "by the rule 'sentence'"},
+        {{.key = "whet.head.trunk_sha256", .text = "abc"}, "expected abc..."},
         {{.tensor = "whet.prm.1.weight", .cols = 64, .rows = 3}, "expected rows of 3"},
     };
     char path[] = "/tmp/test_prm_XXXXXX";
@@ -561,8 +561,8 @@ static void heads_read_any_layers(void **state)
 {
     (void)state;
     static const edit heads[] = {
-        {.key = "whet.prm.head.layer", .number = 1},
-        {.key = "whet.prm.head.layer", .list = {1, 2}, .tensor = "whet.prm.0.weight", .cols = 64, .rows = 64, .value = 0.05f},
+        {.key = "whet.head.layer", .number = 1},
+        {.key = "whet.head.layer", .list = {1, 2}, .tensor = "whet.prm.0.weight", .cols = 64, .rows = 64, .value = 0.05f},
     };
     example x = read_case(json_array_get(json_object_get(json_array_get(golden, 6), "cases"), 1));
     char path[] = "/tmp/test_prm_XXXXXX";
