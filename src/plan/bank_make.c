@@ -1,0 +1,314 @@
+/* From journals to a bank. */
+#include "answer/answer.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "journal/journal.h"
+#include "plan/bank.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+typedef struct maker {
+    json_t *policy, *prm, *sampling, *seed; /* of the first journal with samples */
+    json_t *data;                           /* sha256 of every set */
+    json_t *searches;
+    json_t *problems; /* by the sha256 of the problem: {"close", "samples", "runs": [{"search", "close", "samples"}]} */
+    json_t *order;    /* those keys */
+    /* the journal being read */
+    const char *path;
+    json_t     *pending; /* samples by line */
+    bool        whole_search;
+    size_t      search;
+    /* sums over problems, for the cost of a token */
+    double rows, linear, logits, head, keys, attention;
+} maker;
+
+static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory for a bank"); }
+
+static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+
+static wh_code key_of_line(char key[32], const json_t *record, const maker *m, wh_err *err)
+{
+    const json_t *line = json_object_get(record, "line");
+    if (!json_is_integer(line)) return wh_err_set(err, WH_ERR_FORMAT, "%s: a record without a line number", m->path);
+    snprintf(key, 32, "%lld", (long long)json_integer_value(line));
+    return WH_OK;
+}
+
+static wh_code take_sample(maker *m, const json_t *record, wh_err *err)
+{
+    char key[32];
+    WH_TRY(key_of_line(key, record, m, err));
+    json_t *list = json_object_get(m->pending, key), *slim = json_object();
+    if (!list && json_object_set_new(m->pending, key, list = json_array()) != 0) return no_memory(err);
+    static const char *const kept[] = {"answer", "tokens", "correct", "scores", "stop"};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) json_object_set(slim, kept[i], json_object_get(record, kept[i]));
+    return json_array_append_new(list, slim) == 0 ? WH_OK : no_memory(err);
+}
+
+/* What the ledger counted for a problem and how often, for independent samples: every sample draws d tokens, its end
+ * included, and computes all but the last. */
+static void learn_cost(maker *m, const json_t *close, const json_t *samples)
+{
+    const json_t *ledger = json_object_get(close, "policy"), *s;
+    double prompt = number(json_object_get(close, "sizes"), "prompt_tokens"), prefill = number(ledger, "prefill_tokens");
+    double drawn = number(ledger, "decode_tokens");
+    size_t i;
+    m->rows += prefill + drawn - (double)json_array_size(samples);
+    m->linear += number(ledger, "linear");
+    m->logits += drawn;
+    m->head += number(ledger, "head");
+    m->keys += prefill * (prompt - prefill) + prefill * (prefill + 1) / 2;
+    m->attention += number(ledger, "attention");
+    json_array_foreach((json_t *)(uintptr_t)samples, i, s)
+    {
+        const char *stop = json_string_value(json_object_get(s, "stop"));
+        double n = number(s, "tokens") - (stop && strcmp(stop, "eos") == 0 ? 0 : 1);
+        m->keys += prompt * n + n * (n + 1) / 2;
+    }
+}
+
+static wh_code take_problem(maker *m, json_t *close, wh_err *err)
+{
+    char line[32];
+    WH_TRY(key_of_line(line, close, m, err));
+    const char *key = json_string_value(json_object_get(close, "problem_sha256"));
+    json_t *samples = json_object_get(m->pending, line);
+    if (!key || !json_is_array(samples)) return wh_err_set(err, WH_ERR_FORMAT, "%s: problem %s has no samples", m->path, line);
+    json_t *p = json_object_get(m->problems, key);
+    if (m->whole_search) {
+        if (!p) return WH_OK; /* sampled by none of the journals */
+        json_t *run = json_pack("{s:I, s:O, s:O}", "search", (json_int_t)m->search, "close", close, "samples", samples);
+        if (json_array_append_new(json_object_get(p, "runs"), run) != 0) return no_memory(err);
+    } else {
+        if (p) return wh_err_set(err, WH_ERR_ARG, "%s: problem %s stands in another journal too", m->path, line);
+        p = json_pack("{s:O, s:O, s:[]}", "close", close, "samples", samples, "runs");
+        if (json_object_set_new(m->problems, key, p) != 0 || json_array_append_new(m->order, json_string(key)) != 0) return no_memory(err);
+        learn_cost(m, close, samples);
+    }
+    json_object_del(m->pending, line);
+    return WH_OK;
+}
+
+static wh_code take_record(void *user, const json_t *record, wh_err *err)
+{
+    maker *m = user;
+    const char *kind = json_string_value(json_object_get(record, "record"));
+    if (kind && strcmp(kind, "sample") == 0) return take_sample(m, record, err);
+    if (kind && strcmp(kind, "problem") == 0) return take_problem(m, (json_t *)(uintptr_t)record, err);
+    return WH_OK;
+}
+
+static bool samples_alone(const json_t *run)
+{
+    const char *s = json_string_value(json_object_get(json_object_get(run, "search"), "strategy"));
+    return s && strcmp(s, "best_of_n") == 0;
+}
+
+static bool same(const json_t *a, const json_t *b) { return a == b || json_equal(a, b); }
+
+/* {"strategy": ..., every parameter}, but for how many samples: journals of 8 and of 16 go together. */
+static json_t *without_n(const json_t *search)
+{
+    json_t *o = json_copy((json_t *)(uintptr_t)search);
+    json_object_del(o, "n");
+    return o;
+}
+
+static wh_code take_header(maker *m, const json_t *run, wh_err *err)
+{
+    json_t *sampling = without_n(json_object_get(run, "search"));
+    wh_code code = WH_OK;
+    if (!m->policy) {
+        m->policy = json_incref(json_object_get(run, "policy"));
+        m->prm = json_incref(json_object_get(run, "prm"));
+        m->seed = json_incref(json_object_get(run, "seed"));
+        m->sampling = json_incref(sampling);
+    }
+    if (!same(m->policy, json_object_get(run, "policy"))) code = wh_err_set(err, WH_ERR_ARG, "%s is of another policy than the first journal", m->path);
+    else if (!m->whole_search && !same(m->prm, json_object_get(run, "prm")))
+        code = wh_err_set(err, WH_ERR_ARG, "%s is of another PRM than the first journal", m->path);
+    else if (!m->whole_search && !same(m->sampling, sampling))
+        code = wh_err_set(err, WH_ERR_ARG, "%s was sampled with other parameters than the first journal", m->path);
+    json_decref(sampling);
+    return code;
+}
+
+/* Journals are read twice: the header must be known before the records. */
+static wh_code read_journal(maker *m, const char *path, bool searches, wh_err *err)
+{
+    json_t *run = NULL;
+    m->path = path;
+    WH_TRY(wh_journal_read(path, &run, NULL, NULL, NULL, err));
+    m->whole_search = !samples_alone(run);
+    wh_code code = WH_OK;
+    if (m->whole_search == searches) {
+        code = take_header(m, run, err);
+        const json_t *sha256 = json_object_get(json_object_get(run, "data"), "sha256");
+        if (searches) {
+            m->search = json_array_size(m->searches);
+            json_t *search = json_deep_copy(json_object_get(run, "search"));
+            json_object_set(search, "prm", json_object_get(run, "prm"));
+            json_array_append_new(m->searches, search);
+        } else {
+            json_array_append(m->data, (json_t *)(uintptr_t)sha256);
+        }
+        json_object_clear(m->pending);
+        if (code == WH_OK) code = wh_journal_read(path, NULL, take_record, m, NULL, err);
+    }
+    json_decref(run);
+    return code;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
+
+/* Number the answers of all samples of a problem, those of its searches too. groups: as many as there are. */
+static wh_code group(int32_t *groups, const char **texts, const json_t *p, size_t n, wh_err *err)
+{
+    size_t at = 0, i, n_groups;
+    json_t *s, *run;
+    json_array_foreach(json_object_get(p, "samples"), i, s) texts[at++] = json_string_value(json_object_get(s, "answer"));
+    size_t r;
+    json_array_foreach(json_object_get(p, "runs"), r, run)
+        json_array_foreach(json_object_get(run, "samples"), i, s) texts[at++] = json_string_value(json_object_get(s, "answer"));
+    return wh_answer_group(groups, &n_groups, texts, n, err);
+}
+
+static json_t *each_prm(const json_t *close, const json_t *samples)
+{
+    const json_t *ledger = json_object_get(close, "prm");
+    double total = number(ledger, "linear") + number(ledger, "attention") + number(ledger, "head"), tokens = 0;
+    json_t *list = json_array(), *s;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)samples, i, s) tokens += number(s, "tokens");
+    json_array_foreach((json_t *)(uintptr_t)samples, i, s)
+        json_array_append_new(list, json_integer((json_int_t)(tokens > 0 ? total * number(s, "tokens") / tokens : 0)));
+    return list;
+}
+
+static json_t *samples_json(const json_t *close, const json_t *samples, const int32_t *groups)
+{
+    json_t *g = json_array(), *tokens = json_array(), *scores = json_array(), *s;
+    wh_buf right = {0};
+    bool scored = false;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)samples, i, s)
+    {
+        json_array_append_new(g, json_integer(groups[i]));
+        json_array_append(tokens, json_object_get(s, "tokens"));
+        json_array_append(scores, json_object_get(s, "scores"));
+        scored = scored || json_is_array(json_object_get(s, "scores"));
+        wh_buf_putc(&right, json_is_true(json_object_get(s, "correct")) ? '1' : '0');
+    }
+    json_t *o = json_pack("{s:o, s:s, s:o}", "groups", g, "right", wh_buf_str(&right), "tokens", tokens);
+    if (scored) {
+        json_object_set(o, "scores", scores);
+        json_object_set_new(o, "prm_each", each_prm(close, samples));
+    }
+    json_decref(scores);
+    wh_buf_free(&right);
+    return o;
+}
+
+static json_int_t flops_of(const json_t *close, const char *who)
+{
+    const json_t *l = json_object_get(close, who);
+    return (json_int_t)(number(l, "linear") + number(l, "attention") + number(l, "head"));
+}
+
+static json_t *problem_json(const char *key, const json_t *p, const int32_t *groups)
+{
+    const json_t *close = json_object_get(p, "close"), *samples = json_object_get(p, "samples");
+    json_t *o = json_pack("{s:O, s:O, s:s, s:O}", "line", json_object_get(close, "line"), "id", json_object_get(close, "id"), "sha256", key,
+                          "prompt", json_object_get(json_object_get(close, "sizes"), "prompt_tokens"));
+    json_t *own = samples_json(close, samples, groups), *runs = json_array(), *run;
+    json_object_update(o, own);
+    json_decref(own);
+    groups += json_array_size(samples);
+    size_t r;
+    json_array_foreach(json_object_get(p, "runs"), r, run)
+    {
+        const json_t *of = json_object_get(run, "samples"), *end = json_object_get(run, "close");
+        json_t *x = samples_json(end, of, groups);
+        json_object_del(x, "prm_each");
+        json_object_set(x, "search", json_object_get(run, "search"));
+        json_object_set_new(x, "policy", json_integer(flops_of(end, "policy")));
+        json_object_set_new(x, "prm", json_integer(flops_of(end, "prm")));
+        json_array_append_new(runs, x);
+        groups += json_array_size(of);
+    }
+    if (json_array_size(runs)) json_object_set(o, "runs", runs);
+    json_decref(runs);
+    return o;
+}
+
+static wh_code put_line(wh_buf *text, json_t *o, wh_err *err)
+{
+    char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(5)) : NULL;
+    json_decref(o);
+    if (line) wh_buf_puts(text, line);
+    wh_buf_putc(text, '\n');
+    free(line);
+    return line && wh_buf_ok(text) ? WH_OK : no_memory(err);
+}
+
+static wh_code put_problem(wh_buf *text, const maker *m, size_t at, wh_err *err)
+{
+    const char *key = json_string_value(json_array_get(m->order, at));
+    const json_t *p = json_object_get(m->problems, key);
+    size_t n = json_array_size(json_object_get(p, "samples")), r;
+    json_t *run;
+    json_array_foreach(json_object_get(p, "runs"), r, run) n += json_array_size(json_object_get(run, "samples"));
+    int32_t *groups = wh_mem_alloc(n, sizeof *groups);
+    const char **texts = wh_mem_alloc(n, sizeof *texts);
+    wh_code code = groups && texts ? group(groups, texts, p, n, err) : no_memory(err);
+    if (code == WH_OK) code = put_line(text, problem_json(key, p, groups), err);
+    free(groups);
+    free(texts);
+    return code;
+}
+
+static json_int_t per(double sum, double n) { return n > 0 ? (json_int_t)(sum / n + 0.5) : 0; }
+
+static wh_code put_all(wh_buf *text, const maker *m, wh_err *err)
+{
+    const json_int_t body = per(m->linear, m->rows), head = per(m->head, m->logits);
+    json_t *cost = json_pack("{s:I, s:I, s:I, s:I}", "body", body, "head", head, "attn_per_key", per(m->attention, m->keys), "params",
+                             (body + head) / 2);
+    WH_TRY(put_line(text, json_pack("{s:s, s:i, s:O, s:O, s:O, s:O, s:O, s:O, s:o}", "bank", "whet", "version", 1, "data", m->data, "policy",
+                                    m->policy, "prm", m->prm, "search", m->sampling, "seed", m->seed, "searches", m->searches, "cost", cost),
+                    err));
+    for (size_t i = 0; i < json_array_size(m->order); i++) WH_TRY(put_problem(text, m, i, err));
+    return WH_OK;
+}
+
+static wh_code compress(const char *path, const wh_buf *text, wh_err *err)
+{
+    enum { LEVEL = 19 };
+    size_t bound = ZSTD_compressBound(text->len);
+    char *out = wh_mem_alloc(bound, 1);
+    if (!out) return no_memory(err);
+    size_t size = ZSTD_compress(out, bound, text->data, text->len, LEVEL);
+    wh_code code = ZSTD_isError(size) ? no_memory(err) : wh_file_write(path, out, size, err);
+    free(out);
+    return code;
+}
+
+wh_code wh_bank_make(const char *path, const char *const *journals, size_t n, size_t *n_problems, wh_err *err)
+{
+    maker m = {.data = json_array(), .searches = json_array(), .problems = json_object(), .order = json_array(), .pending = json_object()};
+    wh_buf text = {0};
+    wh_code code = WH_OK;
+    for (int searches = 0; searches < 2; searches++)
+        for (size_t i = 0; i < n && code == WH_OK; i++) code = read_journal(&m, journals[i], searches, err);
+    *n_problems = json_array_size(m.order);
+    if (code == WH_OK && !*n_problems) code = wh_err_set(err, WH_ERR_ARG, "none of the journals is of best_of_n and holds a finished problem");
+    if (code == WH_OK) code = put_all(&text, &m, err);
+    if (code == WH_OK) code = compress(path, &text, err);
+    wh_buf_free(&text);
+    json_t *const all[] = {m.policy, m.prm, m.sampling, m.seed, m.data, m.searches, m.problems, m.order, m.pending};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) json_decref(all[i]);
+    return code;
+}

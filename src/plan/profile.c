@@ -1,0 +1,108 @@
+#include "plan/profile.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const double wh_bin_bounds[2] = {0.5, 0.1};
+
+wh_bin wh_bin_of(double pass)
+{
+    return pass >= wh_bin_bounds[WH_BIN_EASY] ? WH_BIN_EASY : pass >= wh_bin_bounds[WH_BIN_MEDIUM] ? WH_BIN_MEDIUM : WH_BIN_HARD;
+}
+
+const char *wh_bin_name(wh_bin bin)
+{
+    static const char *const names[] = {"easy", "medium", "hard"};
+    return names[bin];
+}
+
+void wh_profile_priors(wh_profile *out)
+{
+    *out = (wh_profile){
+        .votes = {.a = 0.5, .b = 0.8, .theta = 4},
+        .tokens = 256,
+        .slope = 1,
+        .keen = 0.7,
+    };
+}
+
+static double number(const json_t *o, const char *key, double otherwise)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : otherwise;
+}
+
+static wh_code read_rows(wh_profile *p, const json_t *list, const char *path, wh_err *err)
+{
+    p->rows = wh_mem_zalloc(json_array_size(list), sizeof *p->rows);
+    if (!p->rows) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a profile");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        const char *bin = json_string_value(json_object_get(o, "bin")), *strategy = json_string_value(json_object_get(o, "strategy"));
+        wh_profile_row *r = &p->rows[p->n_rows++];
+        r->bin = WH_BINS;
+        for (int b = 0; bin && b < WH_BINS; b++)
+            if (strcmp(bin, wh_bin_name((wh_bin)b)) == 0) r->bin = (wh_bin)b;
+        if (r->bin == WH_BINS || !strategy) return wh_err_set(err, WH_ERR_FORMAT, "%s: row %zu has no bin or no strategy", path, i + 1);
+        snprintf(r->strategy, sizeof r->strategy, "%s", strategy);
+        r->n = (size_t)number(o, "n", 1);
+        r->accuracy = number(o, "accuracy", 0);
+        r->low = number(o, "low", 0);
+        r->high = number(o, "high", 1);
+        r->flops = number(o, "flops", 0);
+    }
+    return WH_OK;
+}
+
+static wh_code take_json(wh_profile *p, json_t *json, const char *path, wh_err *err)
+{
+    const char *kind = json_string_value(json_object_get(json, "profile"));
+    if (!kind || strcmp(kind, "whet") != 0) return wh_err_set(err, WH_ERR_FORMAT, "%s is no profile of Whet", path);
+    if (json_integer_value(json_object_get(json, "version")) != 1)
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s is a profile of another version", path);
+    const json_t *votes = json_object_get(json, "votes"), *scores = json_object_get(json, "scores");
+    p->fitted = true;
+    p->votes.a = number(votes, "a", p->votes.a);
+    p->votes.b = number(votes, "b", p->votes.b);
+    p->votes.theta = number(votes, "theta", p->votes.theta);
+    p->tokens = number(json, "tokens", p->tokens);
+    p->slope = number(scores, "slope", p->slope);
+    p->offset = number(scores, "offset", p->offset);
+    p->keen = number(scores, "keen", p->keen);
+    p->n = (size_t)number(json, "problems", 0);
+    if (!(p->votes.a > 0 && p->votes.b > 0 && p->votes.theta > 0 && p->tokens > 0))
+        return wh_err_set(err, WH_ERR_FORMAT, "%s: a, b, theta and tokens must be above 0", path);
+    return read_rows(p, json_object_get(json, "rows"), path, err);
+}
+
+wh_code wh_profile_read(wh_profile *out, const char *path, wh_err *err)
+{
+    enum { LIMIT = 1 << 24 };
+    wh_profile_priors(out);
+    wh_buf text = {0};
+    wh_code code = wh_file_read(&text, path, LIMIT, err);
+    json_error_t why;
+    if (code == WH_OK && !(out->json = json_loadb(wh_buf_str(&text), text.len, JSON_REJECT_DUPLICATES, &why)))
+        code = wh_err_set(err, WH_ERR_FORMAT, "%s, line %d: %s", path, why.line, why.text);
+    if (code == WH_OK) code = take_json(out, out->json, path, err);
+    wh_buf_free(&text);
+    if (code != WH_OK) wh_profile_free(out);
+    return code;
+}
+
+void wh_profile_free(wh_profile *p)
+{
+    free(p->rows);
+    json_decref(p->json);
+    *p = (wh_profile){0};
+}
+
+const json_t *wh_profile_params(const wh_profile *p, const char *policy)
+{
+    return json_object_get(json_object_get(p->json, "params"), policy);
+}
