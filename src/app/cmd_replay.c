@@ -183,6 +183,22 @@ static wh_code replay_policy(work *w, const char *name, wh_err *err)
     return code;
 }
 
+/* Each policy of the list; with f NULL they are only checked. */
+static wh_code each_policy(work *w, wh_code (*f)(work *, const char *, wh_err *), wh_err *err)
+{
+    wh_buf copy = {0};
+    wh_buf_puts(&copy, w->o->policy);
+    wh_code code = wh_buf_ok(&copy) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the policies");
+    char *save = NULL;
+    for (char *name = code == WH_OK ? strtok_r(copy.data, " ", &save) : NULL; name && code == WH_OK; name = strtok_r(NULL, " ", &save)) {
+        const wh_policy *policy;
+        wh_params params;
+        code = f ? f(w, name, err) : wh_policy_parse(&policy, &params, name, &w->profile, err);
+    }
+    wh_buf_free(&copy);
+    return code;
+}
+
 static wh_code replay_all(work *w, wh_err *err)
 {
     double began = wh_clock_now();
@@ -196,18 +212,13 @@ static wh_code replay_all(work *w, wh_err *err)
         if (strcmp(wh_aggregate_name((wh_aggregate)a), w->o->aggregate) == 0) w->spec.vote_opts.aggregate = (wh_aggregate)a;
     if (w->spec.vote->needs_scores && !w->bank.scored)
         return wh_err_set(err, WH_ERR_ARG, "--vote %s weighs scores, and %s has none", w->o->vote, w->o->bank);
+    WH_TRY(each_policy(w, NULL, err));
     WH_TRY(simulate_fixed(w, err));
     if (!w->o->json) {
         print_fixed(w);
         wh_out_puts("\npolicy                 budget  samples  FLOPs   accuracy, 95 %         against fixed at the same   regret\n");
     }
-    wh_buf copy = {0};
-    wh_buf_puts(&copy, w->o->policy);
-    wh_code code = wh_buf_ok(&copy) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the policies");
-    char *save = NULL;
-    for (char *name = code == WH_OK ? strtok_r(copy.data, " ", &save) : NULL; name && code == WH_OK; name = strtok_r(NULL, " ", &save))
-        code = replay_policy(w, name, err);
-    wh_buf_free(&copy);
+    wh_code code = each_policy(w, replay_policy, err);
     double seconds = wh_clock_now() - began;
     if (code == WH_OK) wh_out_note("%zu runs of a problem in %.1f s\n", w->simulated, seconds);
     return code;

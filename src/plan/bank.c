@@ -181,7 +181,7 @@ wh_code wh_bank_read(wh_bank *out, const char *path, wh_err *err)
     else if (!(text = wh_mem_alloc((size_t)size + 1, 1))) code = no_memory(err);
     if (code == WH_OK) {
         size_t got = ZSTD_decompress(text, (size_t)size, map.data, map.size);
-        if (ZSTD_isError(got) || got != size) code = wh_err_set(err, WH_ERR_FORMAT, "%s is damaged", path);
+        if (ZSTD_isError(got) || got != size) code = wh_err_set(err, WH_ERR_FORMAT, "%s is no bank of Whet, or damaged", path);
         else text[got] = '\0';
     }
     reader r = {out, path, 0};

@@ -14,11 +14,13 @@ typedef struct maker {
     json_t *policy, *prm, *sampling, *seed; /* of the first journal with samples */
     json_t *data;                           /* sha256 of every set */
     json_t *searches;
-    json_t *problems; /* by the sha256 of the problem: {"close", "samples", "runs": [{"search", "close", "samples"}]} */
+    json_t *problems; /* by the sha256 of the set and the line: {"close", "samples", "runs": [{"search", "close", "samples"}]} */
     json_t *order;    /* those keys */
     /* the journal being read */
     const char *path;
+    const char *set;     /* sha256 */
     json_t     *pending; /* samples by line */
+    size_t      matched; /* problems of a search that were sampled */
     bool        whole_search;
     size_t      search;
     /* sums over problems, for the cost of a token */
@@ -74,12 +76,14 @@ static wh_code take_problem(maker *m, json_t *close, wh_err *err)
 {
     char line[32];
     WH_TRY(key_of_line(line, close, m, err));
-    const char *key = json_string_value(json_object_get(close, "problem_sha256"));
+    char key[128];
+    snprintf(key, sizeof key, "%s:%s", m->set, line);
     json_t *samples = json_object_get(m->pending, line);
-    if (!key || !json_is_array(samples)) return wh_err_set(err, WH_ERR_FORMAT, "%s: problem %s has no samples", m->path, line);
+    if (!json_is_array(samples)) return wh_err_set(err, WH_ERR_FORMAT, "%s: problem %s has no samples", m->path, line);
     json_t *p = json_object_get(m->problems, key);
     if (m->whole_search) {
         if (!p) return WH_OK; /* sampled by none of the journals */
+        m->matched++;
         json_t *run = json_pack("{s:I, s:O, s:O}", "search", (json_int_t)m->search, "close", close, "samples", samples);
         if (json_array_append_new(json_object_get(p, "runs"), run) != 0) return no_memory(err);
     } else {
@@ -147,6 +151,8 @@ static wh_code read_journal(maker *m, const char *path, bool searches, wh_err *e
     if (m->whole_search == searches) {
         code = take_header(m, run, err);
         const json_t *sha256 = json_object_get(json_object_get(run, "data"), "sha256");
+        m->set = json_is_string(sha256) ? json_string_value(sha256) : "";
+        m->matched = 0;
         if (searches) {
             m->search = json_array_size(m->searches);
             json_t *search = json_deep_copy(json_object_get(run, "search"));
@@ -157,6 +163,7 @@ static wh_code read_journal(maker *m, const char *path, bool searches, wh_err *e
         }
         json_object_clear(m->pending);
         if (code == WH_OK) code = wh_journal_read(path, NULL, take_record, m, NULL, err);
+        if (code == WH_OK && searches && !m->matched) code = wh_err_set(err, WH_ERR_ARG, "%s has no problem that the other journals sample", path);
     }
     json_decref(run);
     return code;
@@ -218,11 +225,11 @@ static json_int_t flops_of(const json_t *close, const char *who)
     return (json_int_t)(number(l, "linear") + number(l, "attention") + number(l, "head"));
 }
 
-static json_t *problem_json(const char *key, const json_t *p, const int32_t *groups)
+static json_t *problem_json(const json_t *p, const int32_t *groups)
 {
     const json_t *close = json_object_get(p, "close"), *samples = json_object_get(p, "samples");
-    json_t *o = json_pack("{s:O, s:O, s:s, s:O}", "line", json_object_get(close, "line"), "id", json_object_get(close, "id"), "sha256", key,
-                          "prompt", json_object_get(json_object_get(close, "sizes"), "prompt_tokens"));
+    json_t *o = json_pack("{s:O, s:O, s:O, s:O}", "line", json_object_get(close, "line"), "id", json_object_get(close, "id"), "sha256",
+                          json_object_get(close, "problem_sha256"), "prompt", json_object_get(json_object_get(close, "sizes"), "prompt_tokens"));
     json_t *own = samples_json(close, samples, groups), *runs = json_array(), *run;
     json_object_update(o, own);
     json_decref(own);
@@ -256,15 +263,14 @@ static wh_code put_line(wh_buf *text, json_t *o, wh_err *err)
 
 static wh_code put_problem(wh_buf *text, const maker *m, size_t at, wh_err *err)
 {
-    const char *key = json_string_value(json_array_get(m->order, at));
-    const json_t *p = json_object_get(m->problems, key);
+    const json_t *p = json_object_get(m->problems, json_string_value(json_array_get(m->order, at)));
     size_t n = json_array_size(json_object_get(p, "samples")), r;
     json_t *run;
     json_array_foreach(json_object_get(p, "runs"), r, run) n += json_array_size(json_object_get(run, "samples"));
     int32_t *groups = wh_mem_alloc(n, sizeof *groups);
     const char **texts = wh_mem_alloc(n, sizeof *texts);
     wh_code code = groups && texts ? group(groups, texts, p, n, err) : no_memory(err);
-    if (code == WH_OK) code = put_line(text, problem_json(key, p, groups), err);
+    if (code == WH_OK) code = put_line(text, problem_json(p, groups), err);
     free(groups);
     free(texts);
     return code;

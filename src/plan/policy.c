@@ -39,10 +39,9 @@ double wh_view_cost(const wh_view *v, double tokens)
 
 void wh_view_expect(wh_view *v)
 {
-    const double prior = 2;
-    double sum = prior * v->profile->tokens, around = v->task.prm_answer_tokens / v->task.answer_tokens;
+    double sum = 0, around = v->task.prm_answer_tokens / v->task.answer_tokens;
     for (size_t i = 0; i < v->n; i++) sum += v->seen[i].tokens;
-    v->answer = sum / (prior + (double)v->n);
+    v->answer = v->n ? sum / (double)v->n : v->profile->tokens;
     v->sample = wh_view_cost(v, v->answer);
     v->score = v->task.has_prm ? wh_strategy_compute(&v->task.prm, v->task.prm_prompt_tokens, v->answer * around, 0) : 0;
 }

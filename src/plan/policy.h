@@ -45,7 +45,7 @@ typedef struct wh_view {
     const wh_profile  *profile;
 } wh_view;
 
-/* Set sample and score from what was seen, the profile's mean length counting as two samples. */
+/* Set answer, sample and score from what was seen, or where nothing was from the profile. */
 void   wh_view_expect(wh_view *v);
 /* FLOPs of a sample of so many tokens, its prompt not included. */
 double wh_view_cost(const wh_view *v, double tokens);
