@@ -39,6 +39,7 @@ typedef struct work {
     wh_bank        bank;
     wh_profile     profile;
     wh_replay_spec spec;
+    wh_params      params; /* of spec */
     double         unit; /* FLOPs of a sample with its prompt, mean */
     double         budgets[LIST];
     size_t         n_budgets;
@@ -102,10 +103,8 @@ static wh_code simulate_fixed(work *w, wh_err *err)
         if (w->bank.problems[i].n > most) most = w->bank.problems[i].n;
     char text[40];
     for (size_t n = 1; n <= most && n <= WH_PLAN_MOST && w->curve.n < LIST; n = n < 4 ? n + 1 : n & (n - 1) ? n + n / 3 : n + n / 2) {
-        wh_params params;
         snprintf(text, sizeof text, "fixed:n=%zu", n);
-        WH_TRY(wh_policy_parse(&w->spec.policy, &params, text, &w->profile, err));
-        w->spec.params = &params;
+        WH_TRY(wh_policy_parse(&w->spec.policy, &w->params, text, &w->profile, err));
         w->fixed_n[w->curve.n] = n;
         WH_TRY(simulate(w, &w->fixed[w->curve.n++], INFINITY, err));
     }
@@ -167,10 +166,8 @@ static wh_code print_reach(work *w, const char *name, const wh_runs *runs, wh_er
 
 static wh_code replay_policy(work *w, const char *name, wh_err *err)
 {
-    wh_params params;
     wh_runs runs[LIST] = {{0}};
-    WH_TRY(wh_policy_parse(&w->spec.policy, &params, name, &w->profile, err));
-    w->spec.params = &params;
+    WH_TRY(wh_policy_parse(&w->spec.policy, &w->params, name, &w->profile, err));
     wh_code code = WH_OK;
     for (size_t i = 0; i < w->n_budgets && code == WH_OK; i++) {
         wh_versus v;
@@ -207,7 +204,8 @@ static wh_code replay_all(work *w, wh_err *err)
     else wh_profile_priors(&w->profile);
     w->unit = mean_sample(&w->bank);
     WH_TRY(read_budgets(w, err));
-    w->spec = (wh_replay_spec){.profile = &w->profile, .vote = wh_vote_find(w->o->vote), .orders = (size_t)w->o->orders, .seed = (uint64_t)w->o->seed};
+    w->spec = (wh_replay_spec){.params = &w->params, .profile = &w->profile, .vote = wh_vote_find(w->o->vote),
+                               .orders = (size_t)w->o->orders, .seed = (uint64_t)w->o->seed};
     for (int a = 0; a < WH_AGGREGATE_COUNT; a++)
         if (strcmp(wh_aggregate_name((wh_aggregate)a), w->o->aggregate) == 0) w->spec.vote_opts.aggregate = (wh_aggregate)a;
     if (w->spec.vote->needs_scores && !w->bank.scored)
