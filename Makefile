@@ -126,6 +126,7 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c -o $@ $<
 $(B)/src/app/manifest.o: models/MANIFEST
 $(B)/src/app/cmd_trace.o: src/app/trace.html
+$(B)/src/app/report_page.o: src/app/report.html
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(ASFLAGS) $(DEPFLAGS) -c -o $@ $<

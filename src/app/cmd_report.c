@@ -2,22 +2,24 @@
 #include "app/cmd.h"
 #include "app/out.h"
 #include "app/report.h"
-#include "app/reward.h"
 #include "base/file.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct options {
-    const char *output, *reference, *vote, *aggregate;
+    const char *output, *reference, *replay, *data;
     bool        csv, markdown;
 } options;
 
 static const wh_opt option_table[] = {
     WH_OPT_FLAG(options, csv, "csv", "every run, vote and n as a line of numbers"),
+    WH_OPT_STRING(options, data, "data", "FILE", NULL, "the problem set, so that the page can show the hardest problems"),
     WH_OPT_FLAG(options, markdown, "markdown", "the tables as Markdown"),
-    WH_OPT_STRING(options, output, "o", "FILE", NULL, "where it goes (default: standard output)"),
+    WH_OPT_STRING(options, output, "o", "FILE", NULL, "where it goes; a page when the name ends in .html (default: text to standard output)"),
     WH_OPT_STRING(options, reference, "reference", "J", NULL,
                   "the journal whose samples say how hard a problem is (default: the one with most samples drawn independently)"),
+    WH_OPT_STRING(options, replay, "replay", "F.csv", NULL, "curves of a scheduler for the page, as `whet replay` writes them"),
 };
 
 static wh_code write_tables(wh_buf *out, const wh_report *r, bool markdown, wh_err *err)
@@ -34,9 +36,29 @@ static wh_code write_tables(wh_buf *out, const wh_report *r, bool markdown, wh_e
     return code;
 }
 
+static bool wants_page(const options *o)
+{
+    static const char end[] = ".html";
+    size_t n = o->output ? strlen(o->output) : 0;
+    return !o->csv && !o->markdown && n >= sizeof end && strcmp(o->output + n + 1 - sizeof end, end) == 0;
+}
+
+static wh_code write_page(wh_buf *out, const wh_report *r, const options *o, wh_err *err)
+{
+    wh_report_curves curves = {0};
+    wh_dataset data = {0};
+    wh_code code = WH_OK;
+    if (o->replay) code = wh_report_replay(&curves, o->replay, err);
+    if (code == WH_OK && o->data) code = wh_dataset_load(&data, o->data, 0, 0, err);
+    if (code == WH_OK) code = wh_report_page(out, r, &curves, o->data ? &data : NULL, err);
+    free(curves.points);
+    wh_dataset_free(&data);
+    return code;
+}
+
 static wh_code read_all(wh_report *r, const options *o, char **paths, size_t n, wh_err *err)
 {
-    for (size_t i = 0; i < n; i++) WH_TRY(wh_report_add(r, paths[i], NULL, false, err));
+    for (size_t i = 0; i < n; i++) WH_TRY(wh_report_add(r, paths[i], NULL, wants_page(o), err));
     WH_TRY(wh_report_finish(r, o->reference, NULL, err));
     for (size_t i = 0; i < r->shown; i++)
         if (r->runs[i].shards < r->runs[i].of)
@@ -60,6 +82,7 @@ int wh_cmd_report(int argc, char **argv)
     wh_err err;
     wh_code code = read_all(&r, &o, argv, n, &err);
     if (code == WH_OK && o.csv) wh_report_csv(&text, &r);
+    else if (code == WH_OK && wants_page(&o)) code = write_page(&text, &r, &o, &err);
     else if (code == WH_OK) code = write_tables(&text, &r, o.markdown, &err);
     if (code == WH_OK && !wh_buf_ok(&text)) code = wh_err_set(&err, WH_ERR_NOMEM, "no memory for the report");
     if (code == WH_OK && o.output) code = wh_file_write(o.output, text.data, text.len, &err);

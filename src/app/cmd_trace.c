@@ -1,10 +1,10 @@
 /* whet trace: the trace of a search as a page to look at. */
 #include "app/cmd.h"
+#include "app/html.h"
 #include "app/out.h"
 #include "base/file.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct options {
@@ -25,18 +25,6 @@ __asm__(".pushsection .rodata\n"
 extern const char wh_trace_page[]; /* a C string */
 static const char mark[] = "[\"TRACE\"]";
 
-/* JSON inside a script element: nothing in it may look like the element's end. */
-static void put_json(wh_buf *page, const json_t *line)
-{
-    char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (!text) page->failed = true;
-    for (const char *s = text; s && *s; s++) {
-        if (*s == '<') wh_buf_puts(page, "\\u003c");
-        else wh_buf_putc(page, *s);
-    }
-    free(text);
-}
-
 static wh_code put_trace(wh_buf *page, const wh_buf *trace, const char *path, wh_err *err)
 {
     size_t number = 0, events = 0;
@@ -51,7 +39,7 @@ static wh_code put_trace(wh_buf *page, const wh_buf *trace, const char *path, wh
         const char *event = json_string_value(json_object_get(line, "event"));
         if (line && event && (events || strcmp(event, "start") == 0)) {
             wh_buf_puts(page, events++ ? ",\n" : "");
-            put_json(page, line);
+            wh_html_json(page, line);
             json_decref(line);
         } else if (!line) {
             return wh_err_set(err, WH_ERR_FORMAT, "%s, line %zu: not JSON: %s", path, number, why.text);

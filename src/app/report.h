@@ -25,6 +25,7 @@ typedef struct wh_report_problem {
 
 typedef struct wh_report_run {
     json_t            *head;  /* the journal's, without the shard */
+    size_t             rank;  /* of its first journal among those of all runs */
     wh_buf             files; /* names of the journals, with a comma between */
     wh_buf             label; /* strategy, and the parameters in which runs of the strategy differ */
     wh_buf             policy, prm; /* names; prm "": none */
@@ -41,8 +42,9 @@ typedef struct wh_report_run {
 } wh_report_run;
 
 typedef struct wh_report {
-    wh_report_run *runs; /* in the order of their first journals */
+    wh_report_run *runs; /* as their journals came, but runs that differ in N alone stand together, small N first */
     size_t         n, cap;
+    size_t         base;  /* the run of the first journal: others are compared with it */
     size_t         shown; /* the first so many; one after them is there as reference alone */
     size_t         reference; /* whose samples say how hard a problem is; SIZE_MAX: none */
 } wh_report; /* starts as {0} */
@@ -78,9 +80,29 @@ wh_bin      wh_report_bin(const wh_report_problem *p);
 /* What runs the strategy's own prediction puts at (app/forecast.h); 0: not known. */
 void wh_report_forecast(double *policy, double *prm, const wh_report_run *run);
 
-/* report_tables.c: every table that has rows, in order; malloc'ed, each to be freed. */
+/* report_tables.c: every table that has rows, in order, each to be freed; the last is where the FLOPs went. */
 enum { WH_REPORT_TABLES = 64 };
 wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_report *r, wh_err *err);
+
+/* How a row of a run is told from the others: does another say what this level says? */
+bool   wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level);
+/* The rule of that vote with the aggregate of the chosen rule; SIZE_MAX: the run has none. */
+size_t wh_report_rule(const wh_report_run *run, const wh_vote *vote);
+/* FLOPs of prompts and of prefixes computed again. */
+double wh_report_prefill(const wh_ledger *l);
+
+/* report_page.c: one page that needs nothing else. data: the problems themselves, or NULL; replay: from wh_report_replay. */
+typedef struct wh_report_curve {
+    char   policy[64];
+    double budget, accuracy, low, high, flops;
+} wh_report_curve;
+typedef struct wh_report_curves {
+    wh_report_curve *points;
+    size_t           n, cap;
+} wh_report_curves; /* starts as {0}; points are freed with free() */
+/* report_replay.c: lines "policy,budget,accuracy,low,high,flops" below a heading with these names, in any order and among others. */
+wh_code wh_report_replay(wh_report_curves *out, const char *path, wh_err *err);
+wh_code wh_report_page(wh_buf *out, const wh_report *r, const wh_report_curves *curves, const wh_dataset *data, wh_err *err);
 
 /* report_csv.c: a line for every run, vote and n. */
 void wh_report_csv(wh_buf *out, const wh_report *r);

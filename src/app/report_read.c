@@ -129,6 +129,14 @@ static void put_name(wh_buf *out, const char *name)
     wh_width_put(out, name, strlen(name), LONGEST, false);
 }
 
+static void put_model(wh_buf *out, const char *name)
+{
+    static const char end[] = ".gguf";
+    put_name(out, name);
+    size_t n = sizeof end - 1;
+    if (out->len > n && strcmp(out->data + out->len - n, end) == 0) out->data[out->len -= n] = '\0';
+}
+
 /* Parameters as the strategy reads them; what it does not know is left alone. */
 static void read_params(wh_report_run *run, const json_t *search)
 {
@@ -154,11 +162,11 @@ static wh_code read_head(wh_report_run *run, json_t *head, const char *path, con
     if (!*name || strlen(run->data) != 64) return wh_err_set(err, WH_ERR_FORMAT, "%s is no journal of `whet eval`", path);
     run->strategy = wh_strategy_find(name);
     read_params(run, search);
-    put_name(&run->policy, text_of(json_object_get(head, "policy"), "name"));
+    put_model(&run->policy, text_of(json_object_get(head, "policy"), "name"));
     bool scored = json_is_object(prm);
     if (scored) {
         const char *judge_name = text_of(prm, "name");
-        put_name(&run->prm, *judge_name ? judge_name : "PRM");
+        put_model(&run->prm, *judge_name ? judge_name : "PRM");
         wh_buf_printf(&run->prm, " (%.20s)", text_of(prm, "kind"));
     }
     json_int_t n = json_integer_value(json_object_get(search, "n"));
@@ -203,7 +211,8 @@ static wh_code add_run(wh_report *r, wh_err *err)
         r->runs = more;
         r->cap = cap;
     }
-    r->runs[r->n++] = (wh_report_run){0};
+    r->runs[r->n] = (wh_report_run){.rank = r->n};
+    r->n++;
     return WH_OK;
 }
 
@@ -393,9 +402,39 @@ static wh_code find_reference(wh_report *r, const char *path, const wh_rule *cho
     return WH_OK;
 }
 
+static bool differ_in_n_alone(const wh_report_run *a, const wh_report_run *b)
+{
+    json_t *x = json_deep_copy(a->head), *y = json_deep_copy(b->head);
+    json_object_del(json_object_get(x, "search"), "n");
+    json_object_del(json_object_get(y, "search"), "n");
+    bool same = json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return same;
+}
+
+/* Insertion: few runs, and the others keep their order. */
+static void sort_runs(wh_report *r)
+{
+    for (size_t i = 1; i < r->n; i++) {
+        wh_report_run run = r->runs[i];
+        size_t to = i;
+        for (size_t k = 0; k < i; k++) {
+            if (!differ_in_n_alone(&r->runs[k], &run)) continue;
+            to = k + (r->runs[k].score.n[r->runs[k].score.levels - 1] < run.score.n[run.score.levels - 1]);
+            if (to == k) break;
+        }
+        memmove(&r->runs[to + 1], &r->runs[to], (i - to) * sizeof run);
+        r->runs[to] = run;
+    }
+    for (size_t i = 0; i < r->n; i++)
+        if (r->runs[i].rank == 0) r->base = i;
+}
+
 wh_code wh_report_finish(wh_report *r, const char *reference, const wh_rule *chosen, wh_err *err)
 {
     r->shown = r->n;
+    sort_runs(r);
     WH_TRY(find_reference(r, reference, chosen, err));
     for (size_t i = 0; i < r->n; i++) {
         if (!r->runs[i].n) return wh_err_set(err, WH_ERR_FORMAT, "%.200s: no problem is finished yet", wh_buf_str(&r->runs[i].files));

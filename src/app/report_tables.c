@@ -26,24 +26,24 @@ wh_report_point wh_report_at(const wh_report_run *run, size_t rule, size_t level
 
 /* ---- cells ---------------------------------------------------------------------------------------------------------- */
 
-static void put_share(wh_table *t, size_t correct, size_t n)
+static void put_share(wh_table *t, size_t correct, size_t n, int digits)
 {
     double low, high;
     wh_stat_wilson(&low, &high, correct, n);
-    if (n) wh_table_cell(t, "%.1f [%.0f, %.0f]", 100 * (double)correct / (double)n, 100 * low, 100 * high);
+    if (n) wh_table_cell(t, "%.*f [%.0f, %.0f]", digits, 100 * (double)correct / (double)n, 100 * low, 100 * high);
     else wh_table_cell(t, "-");
 }
 
 static void put_flops(wh_table *t, double flops)
 {
     char text[24];
-    wh_table_cell(t, "%s", flops > 0 ? wh_out_count(text, flops) : "-");
+    wh_table_cell(t, "%s", flops > 0 ? wh_out_count(text, flops) : "");
 }
 
 static void put_ratio(wh_table *t, double a, double b)
 {
     if (a > 0 && b > 0) wh_table_cell(t, "%.2f", a / b);
-    else wh_table_cell(t, "-");
+    else wh_table_cell(t, "%s", "");
 }
 
 static void put_label(wh_table *t, const wh_report_run *run) { wh_table_cell(t, "%s", wh_buf_str(&run->label)); }
@@ -63,7 +63,7 @@ void wh_report_forecast(double *policy, double *prm, const wh_report_run *run)
 }
 
 /* Does another row say it: that of a run with this N, or with a larger one, of which this is the beginning? */
-static bool said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level)
+bool wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level)
 {
     const wh_score *s = &run->score;
     for (const wh_report_run *other = r->runs; other < r->runs + r->shown && level + 1 < s->levels; other++) {
@@ -83,27 +83,23 @@ static void put_run(wh_table *t, const wh_report *r, const wh_report_run *run)
     double policy, prm;
     wh_report_forecast(&policy, &prm, run);
     for (size_t i = 0; i < s->levels; i++) {
-        if (said_elsewhere(r, run, i)) continue;
+        if (wh_report_said_elsewhere(r, run, i)) continue;
         const wh_report_point p = wh_report_at(run, s->chosen, i);
         put_label(t, run);
         wh_table_cell(t, "%zu", p.n);
-        put_share(t, p.correct, p.problems);
+        put_share(t, p.correct, p.problems, 1);
         put_flops(t, p.policy / (double)p.problems);
+        put_ratio(t, p.whole ? policy : 0, p.policy);
         put_flops(t, p.prm / (double)p.problems);
-        if (p.whole) {
-            put_ratio(t, policy, p.policy);
-            put_ratio(t, prm, p.prm);
-            wh_table_cell(t, "%s", wh_out_count(text, (double)s->policy.decode_tokens));
-            wh_table_cell(t, "%s", wh_out_duration(text, s->seconds));
-        } else {
-            for (int k = 0; k < 4; k++) wh_table_cell(t, "%s", "");
-        }
+        put_ratio(t, p.whole ? prm : 0, p.prm);
+        wh_table_cell(t, "%s", p.whole ? wh_out_count(text, (double)s->policy.decode_tokens) : "");
+        wh_table_cell(t, "%s", p.whole ? wh_out_duration(text, s->seconds) : "");
     }
 }
 
 static void put_results(wh_table *t, const wh_report *r, const wh_report_run *first)
 {
-    wh_table_init(t, "strategy|N|right, %|policy|PRM|pred.|PRM pred.|tokens|time", 1);
+    wh_table_init(t, "strategy|N|right, %|policy|pred.|PRM|pred.|tokens|time", 1);
     wh_buf_printf(&t->title, "%s: %zu problems", wh_buf_str(&first->policy), first->n);
     char name[WH_RULE_NAME];
     const wh_report_run *scored = NULL;
@@ -119,10 +115,12 @@ static void put_results(wh_table *t, const wh_report *r, const wh_report_run *fi
 
 /* ---- every vote ---------------------------------------------------------------------------------------------------------- */
 
-static size_t find_rule(const wh_score *s, const wh_vote *vote, wh_aggregate aggregate)
+size_t wh_report_rule(const wh_report_run *run, const wh_vote *vote)
 {
+    const wh_score *s = &run->score;
+    const wh_rule wanted = {vote, s->rules[s->chosen].aggregate};
     for (size_t i = 0; i < s->n_rules; i++)
-        if (wh_rule_same(&s->rules[i], &(wh_rule){vote, aggregate})) return i;
+        if (wh_rule_same(&s->rules[i], &wanted)) return i;
     return SIZE_MAX;
 }
 
@@ -131,7 +129,7 @@ static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *firs
     wh_buf heads = {0};
     wh_buf_puts(&heads, "strategy|N");
     for (size_t v = 0; v < wh_vote_table_size; v++) wh_buf_printf(&heads, "|%s", wh_vote_table[v]->name);
-    wh_buf_puts(&heads, "|a sample");
+    wh_buf_puts(&heads, "|any sample");
     wh_table_init(t, wh_buf_str(&heads), 1);
     wh_buf_free(&heads);
     wh_aggregate aggregate = WH_AGGREGATE_last;
@@ -140,21 +138,21 @@ static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *firs
         if (!same_setting(run, first) || !run->prm.len) continue;
         aggregate = s->rules[s->chosen].aggregate;
         for (size_t i = 0; i < s->levels; i++) {
-            if (said_elsewhere(r, run, i)) continue;
+            if (wh_report_said_elsewhere(r, run, i)) continue;
             put_label(t, run);
             wh_table_cell(t, "%zu", s->n[i]);
             for (size_t v = 0; v < wh_vote_table_size; v++)
-                wh_table_cell(t, "%.1f", 100 * (double)s->right[find_rule(s, wh_vote_table[v], aggregate)][i] / (double)run->n);
+                wh_table_cell(t, "%.1f", 100 * (double)s->right[wh_report_rule(run, wh_vote_table[v])][i] / (double)run->n);
             wh_table_cell(t, "%.1f", 100 * (double)s->passed[i] / (double)run->n);
         }
     }
     wh_buf_printf(&t->title, "%s: by every vote, %% right", wh_buf_str(&first->policy));
-    wh_buf_printf(&t->note, "Score of an answer: %s of its steps. a sample: some sample is right, so no vote can do better.", wh_aggregate_name(aggregate));
+    wh_buf_printf(&t->note, "Score of an answer: %s of its steps. any sample: one of them is right, so no vote can do better.", wh_aggregate_name(aggregate));
 }
 
 /* ---- where the FLOPs went ---------------------------------------------------------------------------------------------------- */
 
-static double prefill_of(const wh_ledger *l)
+double wh_report_prefill(const wh_ledger *l)
 {
     double all = (double)(l->prefill_tokens + l->decode_tokens);
     return all > 0 ? (double)(l->linear + l->attention) * (double)l->prefill_tokens / all : 0;
@@ -162,11 +160,11 @@ static double prefill_of(const wh_ledger *l)
 
 static void put_spending(wh_table *t, const wh_report *r)
 {
-    wh_table_init(t, "policy|strategy|N|FLOPs|prefill|decode|PRM|of all ahead|PRM : policy", 2);
+    wh_table_init(t, "policy|strategy|N|FLOPs|prefill|decode|PRM|ahead", 2);
     wh_buf_puts(&t->title, "Where the FLOPs went, %");
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
         const wh_score *s = &run->score;
-        double prefill = prefill_of(&s->policy), policy = (double)wh_ledger_total(&s->policy), prm = (double)wh_ledger_total(&s->prm);
+        double prefill = wh_report_prefill(&s->policy), policy = (double)wh_ledger_total(&s->policy), prm = (double)wh_ledger_total(&s->prm);
         double all = policy + prm;
         wh_table_cell(t, "%s", wh_buf_str(&run->policy));
         put_label(t, run);
@@ -176,9 +174,8 @@ static void put_spending(wh_table *t, const wh_report *r)
         wh_table_cell(t, "%.1f", 100 * (policy - prefill) / all);
         wh_table_cell(t, "%.1f", 100 * prm / all);
         wh_table_cell(t, "%.1f", 100 * (double)wh_ledger_total(&s->speculative) / all);
-        put_ratio(t, prm, policy);
     }
-    wh_buf_puts(&t->note, "prefill, decode: of the policy. ahead: begun ahead of need and thrown away.");
+    wh_buf_puts(&t->note, "prefill, decode: of the policy. ahead: of all, begun ahead of need and thrown away.");
 }
 
 /* ---- in pairs -------------------------------------------------------------------------------------------------------------- */
@@ -218,21 +215,74 @@ static void put_comparison(wh_table *t, const wh_report_run *a, const wh_report_
     wh_table_cell(t, "%zu", v.n);
     wh_table_cell(t, "%+.1f [%+.0f, %+.0f]", 100 * difference, 100 * low, 100 * high);
     wh_table_cell(t, "%zu : %zu", v.t.first, v.t.second);
-    wh_table_cell(t, "%.3f", wh_stat_mcnemar(&v.t));
+    double p = wh_stat_mcnemar(&v.t);
+    wh_table_cell(t, p < 0.001 ? "<0.001" : "%.3f", p);
     put_ratio(t, v.a, v.b);
 }
 
-static const char pair_heads[] = "policy|strategy|N|problems|difference|only one|p|FLOPs x";
-static const char pair_note[] = "difference: of the shares right, in points, with the 95 % interval on the problems of both (Newcombe). only one: problems that only this run, "
-                                "only the other gets right; p: exact (McNemar). FLOPs x: this over the other.";
+static const char pair_heads[] = "policy|strategy|N|of|difference|only|p|cost";
+static const char pair_note[] = "difference: of the shares right, in points, with the 95 % interval (Newcombe), on the problems of both. only: problems that this run alone, "
+                                "that the other alone gets right; p: exact (McNemar). cost: FLOPs of this over those of the other.";
 
 static void put_pairs(wh_table *t, const wh_report *r)
 {
-    const wh_report_run *base = &r->runs[0];
+    const wh_report_run *base = &r->runs[r->base];
     wh_table_init(t, pair_heads, 2);
     wh_buf_printf(&t->title, "Against %s N=%zu, %s", wh_buf_str(&base->label), base->score.n[base->score.levels - 1], wh_buf_str(&base->policy));
-    for (size_t i = 1; i < r->shown; i++) put_comparison(t, &r->runs[i], base);
+    for (size_t i = 0; i < r->shown; i++)
+        if (i != r->base) put_comparison(t, &r->runs[i], base);
     wh_buf_puts(&t->note, pair_note);
+}
+
+static bool is_cot(const wh_report_run *run) { return run->strategy == &wh_strategy_cot; }
+
+/* ---- policy by policy: the columns of Liu et al. 2025, Table 5 ---------------------------------------------------------------- */
+
+/* A row for the best of the policy's points by the rule that a run has for it (SIZE_MAX: none), the cheapest among equals. */
+static void put_best(wh_table *t, const wh_report *r, const wh_report_run *policy, const char *kind, size_t (*rule_for)(const wh_report_run *))
+{
+    const wh_report_run *best = NULL;
+    wh_report_point top = {0};
+    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+        size_t rule = same_setting(run, policy) ? rule_for(run) : SIZE_MAX;
+        for (size_t i = 0; rule != SIZE_MAX && i < run->score.levels; i++) {
+            const wh_report_point p = wh_report_at(run, rule, i);
+            if (best && (p.correct < top.correct || (p.correct == top.correct && p.policy + p.prm >= top.policy + top.prm))) continue;
+            best = run;
+            top = p;
+        }
+    }
+    if (!best) return;
+    wh_table_cell(t, "%s", wh_buf_str(&policy->policy));
+    wh_table_cell(t, "%s", kind);
+    put_label(t, best);
+    wh_table_cell(t, "%zu", top.n);
+    put_share(t, top.correct, top.problems, 1);
+    put_flops(t, (top.policy + top.prm) / (double)top.problems);
+}
+
+static size_t greedy_rule(const wh_report_run *run) { return is_cot(run) ? run->score.chosen : SIZE_MAX; }
+static size_t majority_rule(const wh_report_run *run)
+{
+    return run->score.nested && !is_cot(run) ? wh_report_rule(run, &wh_vote_majority) : SIZE_MAX;
+}
+static size_t weighted_rule(const wh_report_run *run) { return run->score.nested && run->prm.len ? run->score.chosen : SIZE_MAX; }
+static size_t search_rule(const wh_report_run *run) { return run->score.nested ? SIZE_MAX : run->score.chosen; }
+
+static void put_policies(wh_table *t, const wh_report *r)
+{
+    wh_table_init(t, "policy|kind|strategy|N|right, %|FLOPs", 3);
+    wh_buf_puts(&t->title, "The best of each kind");
+    for (size_t i = 0; i < r->shown; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < i; k++) seen |= same_setting(&r->runs[k], &r->runs[i]);
+        if (seen) continue;
+        put_best(t, r, &r->runs[i], "one answer", greedy_rule);
+        put_best(t, r, &r->runs[i], "majority", majority_rule);
+        put_best(t, r, &r->runs[i], "PRM vote", weighted_rule);
+        put_best(t, r, &r->runs[i], "search", search_rule);
+    }
+    wh_buf_puts(&t->note, "Of all N that were run the one with most right, chosen with hindsight; FLOPs per problem, policy and PRM.");
 }
 
 /* ---- small against large ------------------------------------------------------------------------------------------------------ */
@@ -243,8 +293,6 @@ static double size_of(const wh_report_run *run)
     const wh_ledger *l = &run->score.policy;
     return (double)l->linear / fmax(1, (double)(l->prefill_tokens + l->decode_tokens));
 }
-
-static bool is_cot(const wh_report_run *run) { return run->strategy == &wh_strategy_cot; }
 
 static void put_small(wh_table *t, const wh_report *r, const wh_report_run *large)
 {
@@ -279,7 +327,7 @@ static void put_bins(wh_table *t, const wh_report *r)
         put_label(t, run);
         wh_table_cell(t, "%zu", s->n[s->levels - 1]);
         for (int b = 0; b < WH_BIN_COUNT; b++) {
-            put_share(t, right[b], count[b]);
+            put_share(t, right[b], count[b], 0);
             if (count[b] > most[b]) most[b] = count[b];
         }
     }
@@ -299,7 +347,7 @@ static void keep(wh_table *out, size_t *n)
 
 wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_report *r, wh_err *err)
 {
-    enum { OTHERS = 3 }; /* tables that come once */
+    enum { OTHERS = 4 }; /* tables that come once */
     *n = 0;
     for (size_t i = 0; i < r->shown && *n + 2 + OTHERS <= WH_REPORT_TABLES; i++) {
         bool seen = false;
@@ -310,6 +358,8 @@ wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_rep
         put_votes(&out[*n], r, &r->runs[i]);
         keep(out, n);
     }
+    put_policies(&out[*n], r);
+    keep(out, n);
     for (size_t i = 0; i < r->shown && *n + 1 + OTHERS <= WH_REPORT_TABLES; i++) {
         if (!is_cot(&r->runs[i])) continue;
         put_small(&out[*n], r, &r->runs[i]);

@@ -153,6 +153,29 @@ void wh_table_markdown(wh_buf *out, const wh_table *t)
     }
 }
 
+/* Do the texts of a row begin as those of the row above? */
+static bool repeats(const wh_table *t, size_t row, size_t column)
+{
+    bool same = row > 1;
+    for (size_t c = 0; same && c <= column; c++) same = strcmp(cell(t, row, c), cell(t, row - 1, c)) == 0;
+    return same;
+}
+
+/* An interval steps back: "27.0 [17, 40]". */
+static void put_cell(wh_buf *out, const char *s)
+{
+    const char *interval = strstr(s, " [");
+    wh_buf number = {0};
+    wh_buf_put(&number, s, interval ? (size_t)(interval - s) : strlen(s));
+    wh_html_text(out, wh_buf_str(&number));
+    out->failed |= !wh_buf_ok(&number);
+    wh_buf_free(&number);
+    if (!interval) return;
+    wh_buf_puts(out, " <i>");
+    wh_html_text(out, interval + 1);
+    wh_buf_puts(out, "</i>");
+}
+
 void wh_table_html(wh_buf *out, const wh_table *t)
 {
     out->failed |= t->failed;
@@ -166,13 +189,14 @@ void wh_table_html(wh_buf *out, const wh_table *t)
     for (size_t r = 0; r <= wh_table_rows(t); r++) {
         wh_buf_puts(out, r == 0 ? "<thead><tr>" : "<tr>");
         for (size_t c = 0; c < t->columns; c++) {
-            wh_buf_printf(out, r == 0 ? "<th%s>" : "<td%s>", c < t->left ? "" : " class=\"n\"");
-            wh_html_text(out, cell(t, r, c));
+            const char *class = c >= t->left ? " class=\"n\"" : repeats(t, r, c) ? " class=\"again\"" : "";
+            wh_buf_printf(out, r == 0 ? "<th%s>" : "<td%s>", class);
+            put_cell(out, cell(t, r, c));
             wh_buf_puts(out, r == 0 ? "</th>" : "</td>");
         }
-        wh_buf_puts(out, r == 0 ? "</tr></thead>\n" : "</tr>\n");
+        wh_buf_puts(out, r == 0 ? "</tr></thead>\n<tbody>\n" : "</tr>\n");
     }
-    wh_buf_puts(out, "</table></div>\n");
+    wh_buf_puts(out, "</tbody></table></div>\n");
     if (t->note.len) {
         wh_buf_puts(out, "<p class=\"note\">");
         wh_html_text(out, wh_buf_str(&t->note));
