@@ -77,6 +77,7 @@ typedef struct sheet {
     wh_buf         *out;
     double          left, right, top, bottom;     /* of the plot */
     double          x_low, x_high, y_low, y_high; /* log10, share */
+    double          y_step;
     box            *taken; /* by what is drawn: names keep away from it */
     size_t          n, cap;
 } sheet;
@@ -113,8 +114,9 @@ static void fit(sheet *s)
     double span = fmax(log10(most / least), 0.3);
     s->x_low = log10(least) - 0.05 * span;
     s->x_high = log10(most) + 0.05 * span;
-    s->y_low = floor(low * 10 + 1e-9) / 10;
-    s->y_high = fmax(ceil(high * 10 - 1e-9) / 10, s->y_low + 0.1);
+    s->y_step = high - low > 0.5 ? 0.2 : 0.1;
+    s->y_low = floor(low / s->y_step + 1e-9) * s->y_step;
+    s->y_high = fmax(ceil(high / s->y_step - 1e-9), 1 + round(s->y_low / s->y_step)) * s->y_step;
 }
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------------- */
@@ -130,11 +132,10 @@ static void put_round(char buf[24], double x)
 
 static void draw_axes(const sheet *s, const char *x_title)
 {
-    double step = s->y_high - s->y_low > 0.55 ? 0.2 : 0.1;
-    for (double y = ceil(s->y_low / step - 1e-9) * step; y <= s->y_high + 1e-9; y += step) {
+    for (double y = s->y_low; y <= s->y_high + 1e-9; y += s->y_step) {
         double at = place_y(s, y);
         wh_buf_printf(s->out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.0f%s</text>\n",
-                      s->left, at, s->right, s->left - 8, at + 4, 100 * y, y + step > s->y_high + 1e-9 ? " %" : "");
+                      s->left, at, s->right, s->left - 8, at + 4, 100 * y, y + s->y_step > s->y_high + 1e-9 ? " %" : "");
     }
     static const double parts[] = {1, 2, 5};
     bool every = s->x_high - s->x_low < 1.7; /* few decades: 2 and 5 have numbers too */
@@ -225,6 +226,17 @@ static void write_beside(sheet *s, const char *text, const char *class, size_t c
     }
 }
 
+/* Has a line before this one a point with the same number in the same place? */
+static bool said_before(const sheet *s, size_t line, const wh_chart_point *p)
+{
+    for (size_t i = 0; i < line; i++)
+        for (size_t k = 0; k < s->c->lines[i].n; k++) {
+            const wh_chart_point *q = &s->c->lines[i].points[k];
+            if (q->n == p->n && hypot(place_x(s, q->x) - place_x(s, p->x), place_y(s, q->y) - place_y(s, p->y)) < 12) return true;
+        }
+    return false;
+}
+
 void wh_chart_svg(wh_buf *out, const wh_chart *c, const char *class, const char *x_title, double width, double height, bool names)
 {
     if (c->failed) out->failed = true;
@@ -240,7 +252,7 @@ void wh_chart_svg(wh_buf *out, const wh_chart *c, const char *class, const char 
         for (size_t k = 0; k < c->lines[i].n; k++) {
             char text[24];
             snprintf(text, sizeof text, "%zu", c->lines[i].points[k].n);
-            if (c->lines[i].points[k].n) write_beside(&s, text, "n", c->lines[i].colour, 5.6, &c->lines[i].points[k]);
+            if (c->lines[i].points[k].n && !said_before(&s, i, &c->lines[i].points[k])) write_beside(&s, text, "n", c->lines[i].colour, 5.6, &c->lines[i].points[k]);
         }
     wh_buf_puts(out, "</svg>\n");
     free(s.taken);

@@ -1,6 +1,7 @@
 /* The page of a report. */
 #include "app/report.h"
 
+#include "answer/answer.h"
 #include "app/chart.h"
 #include "app/html.h"
 #include "app/out.h"
@@ -292,7 +293,14 @@ static void put_problem(wh_buf *out, const wh_report *r, const rank *k, const wh
         wh_html_text(out, q->problem);
         wh_buf_puts(out, "</p>\n");
     }
-    wh_buf_printf(out, "<p class=\"facts\">Problem %zu \xC2\xB7 %.1f %% of its samples are right", k->p->line, 100 * k->share);
+    wh_buf_printf(out, "<p class=\"facts\">Problem %zu", k->p->line);
+    wh_buf gold = {0};
+    if (q && wh_extract_bare(&gold, q->gold, strlen(q->gold), NULL) == WH_OK && gold.len) {
+        wh_buf_puts(out, " \xC2\xB7 answer ");
+        wh_html_text(out, gold.data);
+    }
+    wh_buf_free(&gold);
+    wh_buf_printf(out, " \xC2\xB7 %zu of %zu samples right", k->p->right, k->p->n);
     size_t solved = 0, tried = 0;
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++)
         for (size_t i = 0; i < run->n; i++)

@@ -349,6 +349,8 @@ wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_rep
 {
     enum { OTHERS = 4 }; /* tables that come once */
     *n = 0;
+    put_policies(&out[*n], r);
+    keep(out, n);
     for (size_t i = 0; i < r->shown && *n + 2 + OTHERS <= WH_REPORT_TABLES; i++) {
         bool seen = false;
         for (size_t k = 0; k < i; k++) seen |= same_setting(&r->runs[k], &r->runs[i]);
@@ -358,8 +360,6 @@ wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_rep
         put_votes(&out[*n], r, &r->runs[i]);
         keep(out, n);
     }
-    put_policies(&out[*n], r);
-    keep(out, n);
     for (size_t i = 0; i < r->shown && *n + 1 + OTHERS <= WH_REPORT_TABLES; i++) {
         if (!is_cot(&r->runs[i])) continue;
         put_small(&out[*n], r, &r->runs[i]);
