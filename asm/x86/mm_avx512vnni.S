@@ -3,6 +3,8 @@
  *   void wh_mm_<layout>_avx512vnni(const wh_mm *a);      l4 l4m l5 l5m l8 k4m k5m h4m h6 b8
  *   C twin: wh_mm_<layout>_c (src/kern/mm_c.c); layouts and order of operations: src/kern/CONTRACT.md
  *
+ * From 8 rows of x on, two panels or more go to mm_avx512vnni_wide.S.
+ *
  * One lane for each of the 16 rows of a panel. A group of 32 k is unpacked into zmm0-7 (one quad of k each)
  * and used for all m rows of x, eight at a time; running sums live in the scratch area (L1):
  *
@@ -23,9 +25,8 @@
  *   h4m: 15·127·16 = 30480 fits as it is.
  *   k5m, h6 take vpmulld.
  *
- * Bound: 2 vpdpbusd (or other vector uops) and 2 loads per cycle; 9 to 14 uops and 10 loads for 8 vpdpbusd. Measured
- * on one thread (Sapphire Rapids, 4 GHz, peak 0.89 TOP/s): k4m 0.54, l5 0.48, l8 0.53, h6 0.45 TOP/s from m = 16 on;
- * m = 1 reads weights at 15.3 of the 16.8 GB/s that a plain loop reads.
+ * Bound: for few rows the weights' bytes. Measured on one thread, m = 1 reads weights at 15.3 of the 16.8 GB/s that a
+ * plain loop reads on a Sapphire Rapids, at 29 to 37 GB/s on a Zen 5 (a plain loop: 24).
  */
 #include "wh_asm.h"
 #define W rsi /* body of the block */
@@ -402,7 +403,11 @@
 
 .macro KERNEL layout, kind, bits, starts, mins=0
 FUNCTION wh_mm_\layout\()_avx512vnni
-    SAVE_REGISTERS
+    cmp     qword ptr [rdi + MM_M], 8
+    jb      1f
+    cmp     qword ptr [rdi + MM_PANELS], 2
+    jae     wh_mm_\layout\()_avx512vnni_wide
+1:  SAVE_REGISTERS
     sub     rsp, FRAME
     mov     [ARGS], rdi
     mov     W, [rdi + MM_W]

@@ -3,7 +3,9 @@
  * zmm31 = 0x0f bytes, zmm30 = 0x10 (5 bits) or 0x30 (6 bits) bytes: UNPACK_MASKS. zmm20 and zmm28 are used.
  * W is advanced behind the group; memory is prefetched AHEAD bytes further on.
  */
+#ifndef AHEAD
 #define AHEAD 4096
+#endif
 
 .macro UNPACK_MASKS bits
     mov     eax, 0x0f0f0f0f
@@ -63,7 +65,7 @@
     .endr
     .endif
     .irp line, 0, 1, 2, 3, 4, 5, 6, 7
-    .if \line < \bits
+    .if AHEAD && \line < \bits
     prefetcht1 [W + 64*\line + AHEAD]
     .endif
     .endr
