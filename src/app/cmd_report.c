@@ -8,11 +8,12 @@
 #include <string.h>
 
 typedef struct options {
-    const char *output, *reference, *replay, *data;
+    const char *output, *reference, *replay, *data, *vote, *aggregate;
     bool        csv, markdown;
 } options;
 
 static const wh_opt option_table[] = {
+    WH_OPT_CHOICE(options, aggregate, "aggregate", "A", "last", wh_rule_aggregates + 1, "one score for an answer from those of its steps"),
     WH_OPT_FLAG(options, csv, "csv", "every run, vote and n as a line of numbers"),
     WH_OPT_STRING(options, data, "data", "FILE", NULL, "the problem set, so that the page can show the hardest problems"),
     WH_OPT_FLAG(options, markdown, "markdown", "the tables as Markdown"),
@@ -20,6 +21,7 @@ static const wh_opt option_table[] = {
     WH_OPT_STRING(options, reference, "reference", "J", NULL,
                   "the journal whose samples say how hard a problem is (default: the one with most samples drawn independently)"),
     WH_OPT_STRING(options, replay, "replay", "F.csv", NULL, "curves of a scheduler for the page, as `whet replay` writes them"),
+    WH_OPT_CHOICE(options, vote, "vote", "V", "prm_vote", wh_rule_votes + 1, "the vote to show where there are scores; without them it is majority"),
 };
 
 static wh_code write_tables(wh_buf *out, const wh_report *r, bool markdown, wh_err *err)
@@ -58,8 +60,12 @@ static wh_code write_page(wh_buf *out, const wh_report *r, const options *o, wh_
 
 static wh_code read_all(wh_report *r, const options *o, char **paths, size_t n, wh_err *err)
 {
-    for (size_t i = 0; i < n; i++) WH_TRY(wh_report_add(r, paths[i], NULL, wants_page(o), err));
-    WH_TRY(wh_report_finish(r, o->reference, NULL, err));
+    const wh_rule rule = wh_rule_of(o->vote, o->aggregate);
+    if ((o->data || o->replay) && !wants_page(o)) return wh_err_set(err, WH_ERR_ARG, "--data and --replay are for a page: -o F.html is missing");
+    for (size_t i = 0; i < n; i++) WH_TRY(wh_report_add(r, paths[i], &rule, wants_page(o), err));
+    WH_TRY(wh_report_finish(r, o->reference, &rule, err));
+    for (size_t i = 0; i < r->n; i++)
+        if (r->runs[i].torn) wh_out_note("%s: %zu bytes at an end are no whole record\n", wh_buf_str(&r->runs[i].files), r->runs[i].torn);
     for (size_t i = 0; i < r->shown; i++)
         if (r->runs[i].shards < r->runs[i].of)
             wh_out_note("%s: %zu of %zu shards\n", wh_buf_str(&r->runs[i].files), r->runs[i].shards, r->runs[i].of);

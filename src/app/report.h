@@ -25,6 +25,7 @@ typedef struct wh_report_problem {
 
 typedef struct wh_report_run {
     json_t            *head;  /* the journal's, without the shard */
+    size_t             torn; /* bytes at the ends of its journals that are no whole record */
     size_t             rank;  /* of its first journal among those of all runs */
     wh_buf             files; /* names of the journals, with a comma between */
     wh_buf             label; /* strategy, and the parameters in which runs of the strategy differ */
@@ -49,7 +50,7 @@ typedef struct wh_report {
     size_t         reference; /* whose samples say how hard a problem is; SIZE_MAX: none */
 } wh_report; /* starts as {0} */
 
-/* report_read.c. WH_ERR_FORMAT, with both names, when journals overlap or contradict each other. */
+/* report_read.c. chosen: the rule to show where its scores are there. WH_ERR_FORMAT, with both names, when journals overlap or contradict each other. */
 wh_code wh_report_add(wh_report *r, const char *path, const wh_rule *chosen, bool texts, wh_err *err);
 /* After the last: orders problems, checks and names the runs. reference: path of a journal, or NULL for the run with most
  * samples drawn independently. */

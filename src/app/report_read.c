@@ -167,12 +167,14 @@ static wh_code read_head(wh_report_run *run, json_t *head, const char *path, con
     if (scored) {
         const char *judge_name = text_of(prm, "name");
         put_model(&run->prm, *judge_name ? judge_name : "PRM");
-        wh_buf_printf(&run->prm, " (%.20s)", text_of(prm, "kind"));
+        const char *kind = text_of(prm, "kind");
+        wh_buf_puts(&run->prm, " (");
+        wh_width_put(&run->prm, kind, strlen(kind), 20, false);
+        wh_buf_putc(&run->prm, ')');
     }
     json_int_t n = json_integer_value(json_object_get(search, "n"));
-    static const wh_rule majority = {.vote = &wh_vote_majority}, weighted = {.vote = &wh_vote_prm_vote, .aggregate = WH_AGGREGATE_last};
-    const wh_rule *rule = chosen && (scored || !chosen->vote->needs_scores) ? chosen : scored ? &weighted : &majority;
-    wh_score_init(&run->score, n > 0 ? (size_t)n : 1, run->strategy && run->strategy->nested, scored, rule);
+    static const wh_rule majority = {.vote = &wh_vote_majority};
+    wh_score_init(&run->score, n > 0 ? (size_t)n : 1, run->strategy && run->strategy->nested, scored, scored ? chosen : &majority);
     return WH_OK;
 }
 
@@ -274,10 +276,12 @@ wh_code wh_report_add(wh_report *r, const char *path, const wh_rule *chosen, boo
     wh_report_run *run;
     WH_TRY(open_run(&run, r, path, chosen, err));
     reader rd = {.run = run, .path = path, .pending = json_array(), .texts = texts};
-    wh_code code = wh_journal_read(path, NULL, take_record, &rd, NULL, err);
+    size_t torn = 0;
+    wh_code code = wh_journal_read(path, NULL, take_record, &rd, &torn, err);
     json_decref(rd.pending);
     WH_TRY(code);
-    qsort(run->problems, run->n, sizeof *run->problems, by_line);
+    run->torn += torn;
+    if (run->n) qsort(run->problems, run->n, sizeof *run->problems, by_line);
     for (size_t i = 1; i < run->n; i++)
         if (run->problems[i].line == run->problems[i - 1].line) {
             if (!run->files.len) return wh_err_set(err, WH_ERR_FORMAT, "%s holds problem %zu twice", path, run->problems[i].line);
@@ -308,8 +312,9 @@ static wh_code check_same_set(const wh_report_run *a, const wh_report_run *b, wh
 static void put_value(wh_buf *out, const char *key, const json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)) : NULL;
-    const char *word = json_is_string(value) ? json_string_value(value) : text;
-    wh_buf_printf(out, " %s=%.20s", key, word ? word : "none");
+    const char *word = json_is_string(value) ? json_string_value(value) : text ? text : "none";
+    wh_buf_printf(out, " %s=", key);
+    wh_width_put(out, word, strlen(word), 20, false);
     free(text);
 }
 

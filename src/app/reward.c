@@ -7,18 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Words with a space before each; the first space is skipped. */
-static const char vote_words[] =
-#define WH_VOTE_X(id) " " #id
-#include "search/vote.def"
-#undef WH_VOTE_X
-    ;
-#define WORD(id) " " #id
-static const char aggregate_words[] = WH_AGGREGATES(WORD);
-#undef WORD
-
 const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
-    WH_OPT_CHOICE(wh_reward_opts, aggregate, "aggregate", "A", "last", aggregate_words + 1,
+    WH_OPT_CHOICE(wh_reward_opts, aggregate, "aggregate", "A", "last", wh_rule_aggregates + 1,
                   "one score for a solution from those of its steps, for the vote"),
     WH_OPT_CHOICE(wh_reward_opts, grouping, "grouping", "G", "math", "math string",
                   "when two answers are one: the same value, or the very same text"),
@@ -26,7 +16,7 @@ const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
     WH_OPT_STRING(wh_reward_opts, head, "prm-head", "FILE", NULL, "a head file; the PRM is its trunk, or the policy when there is no --prm"),
     WH_OPT_STRING(wh_reward_opts, kind, "prm-kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
     WH_OPT_FLAG(wh_reward_opts, speculate, "speculate", "rows that would wait for the slowest step of a round go on with the best so far"),
-    WH_OPT_CHOICE(wh_reward_opts, vote, "vote", "V", NULL, vote_words + 1, "how the answer is chosen (with a PRM prm_vote, else majority)"),
+    WH_OPT_CHOICE(wh_reward_opts, vote, "vote", "V", NULL, wh_rule_votes + 1, "how the answer is chosen (with a PRM prm_vote, else majority)"),
 };
 
 bool wh_reward_wanted(const wh_reward_opts *o) { return o->prm || o->head; }
@@ -38,12 +28,10 @@ wh_code wh_reward_rule(wh_rule *out, const wh_reward_opts *o, const wh_vote *oth
     bool scored = wh_reward_wanted(o);
     if (o->kind && !scored) return wh_err_set(err, WH_ERR_ARG, "--prm-kind says how to use a PRM: --prm MODEL is missing");
     if (o->speculate && !scored) return wh_err_set(err, WH_ERR_ARG, "--speculate runs ahead of a PRM's choice: --prm MODEL is missing");
-    out->vote = o->vote ? wh_vote_find(o->vote) : otherwise ? otherwise : scored ? &wh_vote_prm_vote : &wh_vote_majority;
+    const wh_vote *usual = otherwise ? otherwise : scored ? &wh_vote_prm_vote : &wh_vote_majority;
+    *out = wh_rule_of(o->vote ? o->vote : usual->name, o->aggregate);
     if (out->vote->needs_scores && !scored)
         return wh_err_set(err, WH_ERR_ARG, "the vote %s counts the scores of a PRM: --prm MODEL is missing", out->vote->name);
-    out->aggregate = WH_AGGREGATE_last;
-    for (int a = 0; a < WH_AGGREGATE_COUNT; a++)
-        if (strcmp(o->aggregate, wh_aggregate_name((wh_aggregate)a)) == 0) out->aggregate = (wh_aggregate)a;
     return WH_OK;
 }
 

@@ -7,6 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char wh_rule_votes[] =
+#define WH_VOTE_X(id) " " #id
+#include "search/vote.def"
+#undef WH_VOTE_X
+    ;
+#define WORD(id) " " #id
+const char wh_rule_aggregates[] = WH_AGGREGATES(WORD);
+#undef WORD
+
+wh_rule wh_rule_of(const char *vote, const char *aggregate)
+{
+    wh_rule r = {wh_vote_find(vote), WH_AGGREGATE_last};
+    for (int a = 0; a < WH_AGGREGATE_COUNT; a++)
+        if (strcmp(aggregate, wh_aggregate_name((wh_aggregate)a)) == 0) r.aggregate = (wh_aggregate)a;
+    return r;
+}
+
 size_t wh_rule_list(wh_rule out[WH_RULE_MAX], bool scored)
 {
     size_t n = 0;

@@ -26,6 +26,11 @@ enum {
 size_t wh_rule_list(wh_rule out[WH_RULE_MAX], bool scored);
 bool   wh_rule_same(const wh_rule *a, const wh_rule *b);
 
+/* Words with a space before each; as the choices of an option from the second byte on. */
+extern const char wh_rule_votes[], wh_rule_aggregates[];
+/* From two of these words. */
+wh_rule wh_rule_of(const char *vote, const char *aggregate);
+
 enum { WH_RULE_NAME = 32 };
 /* "majority", "prm_vote-last"; returns buf. */
 const char *wh_rule_name(char buf[WH_RULE_NAME], const wh_rule *r);

@@ -1,0 +1,99 @@
+# whet report: journals side by side. The policy writes in steps (tools/golden_markov.py); the PRM's scores mean nothing.
+. "$(dirname "$0")/lib"
+policy="--policy $golden/markov_steps.gguf"
+prm="--prm $golden/prm/qwen.gguf"
+awk 'BEGIN { for (i = 1; i <= 16; i++) printf "{\"question\": \"What is %d + %d%s\", \"answer\": \"%d\"}\n", i % 3, i % 2, (i > 8) ? "? Say <b>&\\\"" i "\\\"</b>." : "?", 1 + i % 3 }' >set.jsonl
+e() { "$whet" eval $policy --data set.jsonl --max-tokens 60 "$@" >/dev/null 2>&1 || echo "eval $*: exit $?"; }
+e --strategy cot --journal cot
+e $prm --n 4 --journal bon
+e $prm --n 4 --strategy beam --depth 5 --journal beam4
+e $prm --n 8 --strategy beam --depth 5 --journal beam8
+e $prm --n 4 --strategy beam --depth 5 --variant hf --journal hf
+# The time of a run is the last word of its row.
+timeless() { sed -e 's/ *[0-9:]* s$/ S/' -e 's/ [0-9]*:[0-9:]*\( |\)*$/ S/' -e 's/| [0-9]* s |$/| S |/' -e 's/,[0-9]*\.[0-9][0-9][0-9]$/,S/'; }
+
+check report cot bon beam8 beam4 hf | timeless >text
+cat text
+awk 'length > 80 { print "too long: " $0 }' text
+check report bon beam4 --markdown | timeless | head -n 24
+check report bon --csv | timeless
+check report cot beam4 bon --vote prm_max --aggregate min | timeless | sed -n '/by every/q;p'
+check report cot beam4 --reference bon | timeless | sed -n '/difficulty/,/right/p'
+
+note two processes, a shard each: the report of the whole, but for prefixes that only one of them had to compute
+e $prm --n 4 --shard 1/2 --journal part1 &
+e $prm --n 4 --shard 2/2 --journal part2
+wait
+results() { "$whet" report --csv "$@" | sed 's/^"[^"]*"\|^[^,]*//' | cut -d, -f2-14,17-20; }
+results bon >one
+results part2 part1 | cmp - one && echo "the same"
+check report part1 --csv >/dev/null
+
+note a page that needs nothing else
+check report cot bon beam4 beam8 -o page.html --data set.jsonl
+grep -o '[a-z]*://[^" ]*\|<script\|<link\|@import\|url(' page.html
+grep -c '&lt;b&gt;&amp;&quot;' page.html
+grep -o '<svg class="chart [a-z]*"' page.html
+cat >well.py <<'PY'
+import re
+from html.parser import HTMLParser
+open_tags, seen, bad = [], {}, []
+class Check(HTMLParser):
+    def handle_starttag(self, tag, attributes):
+        seen[tag] = seen.get(tag, 0) + 1
+        if tag not in ("meta", "br"): open_tags.append(tag)
+    def handle_startendtag(self, tag, attributes): seen[tag] = seen.get(tag, 0) + 1
+    def handle_endtag(self, tag):
+        if not open_tags or open_tags.pop() != tag: bad.append((tag, self.getpos()))
+page = open("page.html", encoding="utf-8").read()
+check = Check()
+check.feed(page)
+check.close()
+print("well-formed", not bad and not open_tags, bad[:3], open_tags[:3])
+print(re.findall(r'"[^"]*\b(?:nan|inf)\b[^"]*"', page))
+print(seen["svg"] > 2, seen["circle"] > 4, seen["table"] > 4)
+PY
+python3 well.py
+printf 'policy,budget,accuracy,low,high,flops\nadaptive,1e7,0.3,0.2,0.4,9e6\nadaptive,2e7,0.4,0.3,0.5,1.9e7\n' >replay.csv
+check report cot bon -o page.html --replay replay.csv
+python3 well.py
+grep -o 'adaptive: [^<]*' page.html | head -n 2
+check report cot -o page.html
+python3 well.py
+
+note journals that are none, broken, or do not fit together
+check report
+check report none
+check report set.jsonl
+check report cot bon bon
+check report part1 bon
+head -c "$(($(wc -c <bon) / 2))" bon >torn
+check report torn --csv 2>&1 | sed 's/torn: [0-9]* bytes/torn: K bytes/' | cut -c1-60 | head -n 3
+cp bon damaged
+printf '\377\377\377' | dd of=damaged bs=1 seek=$(($(wc -c <bon) / 2)) conv=notrunc 2>/dev/null
+check report damaged 2>&1 | sed 's/bytes [0-9]* to [0-9]*/bytes A to B/'
+frame() { zstd -q --stream-size="$(wc -c <"$1")" <"$1"; }
+edit() { zstdcat bon | sed "$1" >lines && frame lines >edited; }
+edit '1s/"strategy":"best_of_n",//'
+check report edited
+edit '1!d'
+check report edited
+edit 's/"correct":\[[a-z,]*\]/"correct":[]/'
+check report edited
+edit 's/"record":"sample"/"record":"other"/'
+check report edited
+edit '1s/"seed":0/"seed":1/; s/"problem_sha256":"../"problem_sha256":"zz/'
+check report bon edited
+edit '1s/"strategy":"best_of_n"/"strategy":"<unknown>"/'
+check report edited | timeless | head -n 5
+for csv in '' 'policy,budget' 'policy,budget,accuracy,low,high,flops' 'policy,budget,accuracy,low,high,flops\na,1,2' \
+    'policy,budget,accuracy,low,high,flops\na,1,x,0,1,5' 'policy,budget,accuracy,low,high,flops\na,1,0.5,0.6,1,5' \
+    'policy,budget,accuracy,low,high,flops\na,1,0.5,0.4,nan,5'; do
+    printf "$csv" >broken.csv
+    check report cot -o p.html --replay broken.csv
+done
+check report cot --replay replay.csv
+check report cot --vote best
+check report cot -o none/p.html 2>&1 | sed 's/tmp[0-9]*/tmpN/'
+check report cot -o p.html --data none
+finish
