@@ -1,7 +1,7 @@
 /* whet replay: ways of spending compute, simulated on a bank. */
 #include "app/cmd.h"
 #include "app/out.h"
-#include "app/score.h"
+#include "app/rule.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "plan/budget.h"
@@ -18,7 +18,7 @@ typedef struct options {
 } options;
 
 static const wh_opt option_table[] = {
-    WH_OPT_CHOICE(options, aggregate, "aggregate", "A", "last", "last min avg prod", "the score of a solution, from those of its steps"),
+    WH_OPT_CHOICE(options, aggregate, "aggregate", "A", "last", wh_rule_aggregates + 1, "the score of a solution, from those of its steps"),
     WH_OPT_STRING(options, bank, "bank", "FILE", NULL, "what to simulate on: see `whet bank`"),
     WH_OPT_INT(options, replicates, "bootstrap", "K", "1000", 100, 100000, "replicates of the bootstrap"),
     WH_OPT_STRING(options, budget, "budget", "B,...", "1x,2x,4x,8x,16x,32x",
@@ -29,7 +29,7 @@ static const wh_opt option_table[] = {
                   "policies, with parameters as in fixed:n=8,strategy=beam; several are separated by spaces"),
     WH_OPT_STRING(options, profile, "profile", "FILE", NULL, "what `whet calibrate` fitted; default: priors"),
     WH_OPT_INT(options, seed, "seed", "K", "0", 0, 9e18, "other orders, other replicates"),
-    WH_OPT_CHOICE(options, vote, "vote", "V", "majority", "majority prm_max prm_vote log_odds", "how samples vote"),
+    WH_OPT_CHOICE(options, vote, "vote", "V", "majority", wh_rule_votes + 1, "how samples vote"),
 };
 
 enum { LIST = 32 };
@@ -204,10 +204,9 @@ static wh_code replay_all(work *w, wh_err *err)
     else wh_profile_priors(&w->profile);
     w->unit = mean_sample(&w->bank);
     WH_TRY(read_budgets(w, err));
-    w->spec = (wh_replay_spec){.params = &w->params, .profile = &w->profile, .vote = wh_vote_find(w->o->vote),
+    const wh_rule rule = wh_rule_of(w->o->vote, w->o->aggregate);
+    w->spec = (wh_replay_spec){.params = &w->params, .profile = &w->profile, .vote = rule.vote, .vote_opts.aggregate = rule.aggregate,
                                .orders = (size_t)w->o->orders, .seed = (uint64_t)w->o->seed};
-    for (int a = 0; a < WH_AGGREGATE_COUNT; a++)
-        if (strcmp(wh_aggregate_name((wh_aggregate)a), w->o->aggregate) == 0) w->spec.vote_opts.aggregate = (wh_aggregate)a;
     if (w->spec.vote->needs_scores && !w->bank.scored)
         return wh_err_set(err, WH_ERR_ARG, "--vote %s weighs scores, and %s has none", w->o->vote, w->o->bank);
     WH_TRY(each_policy(w, NULL, err));

@@ -20,7 +20,7 @@ static const wh_opt option_table[] = {
     WH_OPT_STRING(options, output, "o", "FILE", NULL, "where it goes; a page when the name ends in .html (default: text to standard output)"),
     WH_OPT_STRING(options, reference, "reference", "J", NULL,
                   "the journal whose samples say how hard a problem is (default: the one with most samples drawn independently)"),
-    WH_OPT_STRING(options, replay, "replay", "F.csv", NULL, "curves of a scheduler for the page, as `whet replay` writes them"),
+    WH_OPT_STRING(options, replay, "replay", "F", NULL, "curves of the scheduler for the page: JSON lines of `whet replay --json`, or CSV"),
     WH_OPT_CHOICE(options, vote, "vote", "V", "prm_vote", wh_rule_votes + 1, "the vote to show where there are scores; without them it is majority"),
 };
 

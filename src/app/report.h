@@ -92,17 +92,19 @@ size_t wh_report_rule(const wh_report_run *run, const wh_vote *vote);
 /* FLOPs of prompts and of prefixes computed again. */
 double wh_report_prefill(const wh_ledger *l);
 
-/* report_page.c: one page that needs nothing else. data: the problems themselves, or NULL; replay: from wh_report_replay. */
+/* A point of a policy of the scheduler. */
 typedef struct wh_report_curve {
     char   policy[64];
-    double budget, accuracy, low, high, flops;
+    double accuracy, low, high, flops; /* FLOPs per problem, as spent */
 } wh_report_curve;
 typedef struct wh_report_curves {
     wh_report_curve *points;
     size_t           n, cap;
 } wh_report_curves; /* starts as {0}; points are freed with free() */
-/* report_replay.c: lines "policy,budget,accuracy,low,high,flops" below a heading with these names, in any order and among others. */
+/* report_replay.c: JSON lines of `whet replay --json`, or lines "policy,accuracy,low,high,flops" below a heading with these names, in any
+ * order and among others. */
 wh_code wh_report_replay(wh_report_curves *out, const char *path, wh_err *err);
+/* report_page.c: one page that needs nothing else. data: the problems themselves, or NULL. */
 wh_code wh_report_page(wh_buf *out, const wh_report *r, const wh_report_curves *curves, const wh_dataset *data, wh_err *err);
 
 /* report_csv.c: a line for every run, vote and n. */

@@ -58,6 +58,10 @@ printf 'policy,budget,accuracy,low,high,flops\nadaptive,1e7,0.3,0.2,0.4,9e6\nada
 check report cot bon -o page.html --replay replay.csv
 python3 well.py
 grep -o 'adaptive: [^<]*' page.html | head -n 2
+"$whet" bank bon -o bank >/dev/null 2>&1
+"$whet" replay --bank bank --orders 16 --bootstrap 200 --policy 'adaptive fixed:n=2' --budget 1x,2x --json >replay.jsonl 2>/dev/null
+check report cot bon -o page.html --replay replay.jsonl
+grep -o '\(adaptive\|fixed:n=2\): [^<]*' page.html | sed 's/:[^:]*$//' | sort | uniq -c
 check report cot -o page.html
 python3 well.py
 
