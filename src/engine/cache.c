@@ -249,16 +249,45 @@ uint32_t wh_cache_open_half(const wh_cache *c, const wh_cache_seq *s, size_t p)
     return (uint32_t)c->nodes[s->nodes[p / B]].open;
 }
 
-void wh_cache_commit(wh_cache *c, const wh_cache_seq *s, size_t n)
+/* Block b of s, which has just become full, and all below it go to the sibling that holds the same, if there is one. */
+static void merge(wh_cache *c, wh_cache_seq *s, size_t b)
 {
-    for (size_t b = s->blocks; b-- > 0;) {
+    int32_t i = (int32_t)s->nodes[b], twin = *children_of(c, c->nodes[i].parent);
+    node *x = &c->nodes[i];
+    while (twin != NONE && (twin == i || c->nodes[twin].computed < B || memcmp(c->nodes[twin].tokens, x->tokens, sizeof x->tokens) != 0))
+        twin = c->nodes[twin].next;
+    if (twin == NONE) return;
+    node *y = &c->nodes[twin];
+    while (x->child != NONE) {
+        int32_t child = x->child;
+        x->child = c->nodes[child].next;
+        c->nodes[child].parent = twin;
+        c->nodes[child].next = y->child;
+        y->child = child;
+    }
+    y->refs++;
+    y->last_use = x->last_use;
+    s->nodes[b] = (uint32_t)twin;
+    s->table[b] = (uint32_t)y->closed;
+    release(c, i);
+}
+
+void wh_cache_commit(wh_cache *c, wh_cache_seq *s, size_t n)
+{
+    size_t b = s->blocks;
+    for (; b > 0; b--) { /* down to the first block that has new tokens */
+        const node *x = &c->nodes[s->nodes[b - 1]];
+        size_t begin = (b - 1) * B;
+        if (n > begin && (x->computed >= n - begin || x->computed == B)) break;
+    }
+    for (; b < s->blocks && n > b * B; b++) {
         node *x = &c->nodes[s->nodes[b]];
-        size_t begin = b * B, here = n > begin ? n - begin : 0;
-        if (here > x->planned) here = x->planned;
-        if (x->computed >= here && here) break; /* the blocks before it are full */
+        size_t here = n - b * B < x->planned ? n - b * B : x->planned;
         x->computed = (uint16_t)here;
         x->last_use = ++c->tick;
-        if (here == B) give(&c->open, &x->open);
+        if (here < B) continue;
+        give(&c->open, &x->open);
+        merge(c, s, b);
     }
 }
 

@@ -10,7 +10,7 @@
  * A block has an open half (model/kv.h) until it is full and computed, and a closed half from the moment it
  * is planned to be full. Only open halves can be copied: the beginning of a full block is gone.
  *
- * Invariants: a block with children is full; a sequence holds every block of its table; a token counts as
+ * Invariants: a block with children is full; no two full blocks below the same parent hold the same tokens; a sequence holds every block of its table; a token counts as
  * computed (and may be found) only after wh_cache_commit.
  */
 #ifndef WH_ENGINE_CACHE_H
@@ -42,8 +42,9 @@ void   wh_cache_open(wh_cache *c, wh_cache_seq *s, const int32_t *tokens, size_t
 bool   wh_cache_extend(wh_cache *c, wh_cache_seq *s, int32_t token);
 /* The open half of the block that position p of s lies in; only for positions not committed yet. */
 uint32_t wh_cache_open_half(const wh_cache *c, const wh_cache_seq *s, size_t p);
-/* The first n tokens of s are computed now: others may find them. */
-void   wh_cache_commit(wh_cache *c, const wh_cache_seq *s, size_t n);
+/* The first n tokens of s are computed now: others may find them. A block that is full now and was there already,
+ * because another sequence came to the same tokens, is let go for that one. */
+void   wh_cache_commit(wh_cache *c, wh_cache_seq *s, size_t n);
 /* The first n tokens of s are computed, but not committed yet. Leave a copy of the last block behind for others
  * to find, since the sequence goes on and will close its own: of a block that n fills all but the last token,
  * which who finds it computes again. Does nothing when there is no free block. */
