@@ -74,6 +74,7 @@ wh_code wh_eval_cost(wh_eval *v, wh_err *err)
     WH_TRY(wh_forecast_prm(&sizes, prm, v->reward.attached, "", err));
     v->costs = (wh_costs){.policy = *wh_engine_cost(v->l.engine), .has_prm = prm != NULL, .attached = v->reward.attached, .around = sizes.around};
     if (prm) v->costs.prm = *wh_prm_cost(prm);
+    if (prm) v->costs.in_passing = wh_prm_in_passing(prm);
     return WH_OK;
 }
 

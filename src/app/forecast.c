@@ -17,11 +17,11 @@ wh_code wh_forecast_prm(wh_prm_sizes *out, const wh_prm *prm, bool attached, con
     return WH_OK;
 }
 
-/* What a head on the policy still has to compute. Keys are there, hidden states are not: of a step only its last token,
- * which was drawn and not yet read; of a whole answer all from the end of its first step on. */
-static double unread(const wh_strategy *strategy, double tokens, double steps)
+/* Tokens that a head on the policy still has to compute of an answer: those that end its steps and were drawn but not
+ * read. Whole answers go on from all of them but the last. */
+static double unread(const wh_strategy *strategy, const wh_costs *costs, double steps)
 {
-    return strategy->nested ? tokens - tokens / steps : steps;
+    return costs->in_passing ? 0 : strategy->nested ? 1 : steps;
 }
 
 void wh_forecast(double *policy, double *prm, const wh_sizes *sizes, const wh_costs *costs, const wh_strategy *strategy,
@@ -36,7 +36,7 @@ void wh_forecast(double *policy, double *prm, const wh_sizes *sizes, const wh_co
         .prm_prompt_tokens = (double)sizes->prm_prompt_tokens / problems,
         .answer_tokens = tokens,
         .step_tokens = tokens / steps,
-        .prm_answer_tokens = costs->attached ? unread(strategy, tokens, steps) : tokens + steps * (double)costs->around,
+        .prm_answer_tokens = costs->attached ? unread(strategy, costs, steps) : tokens + steps * (double)costs->around,
         .policy = costs->policy,
         .prm = costs->prm,
         .has_prm = costs->has_prm,
@@ -62,8 +62,9 @@ static wh_cost cost_from_json(const json_t *o)
 
 json_t *wh_costs_json(const wh_costs *c)
 {
-    return json_pack("{s:s, s:o, s:o, s:b, s:I}", "record", "costs", "policy", cost_json(&c->policy), "prm",
-                     c->has_prm ? cost_json(&c->prm) : json_null(), "attached", c->attached, "around", (json_int_t)c->around);
+    return json_pack("{s:s, s:o, s:o, s:b, s:b, s:I}", "record", "costs", "policy", cost_json(&c->policy), "prm",
+                     c->has_prm ? cost_json(&c->prm) : json_null(), "attached", c->attached, "in_passing", c->in_passing, "around",
+                     (json_int_t)c->around);
 }
 
 wh_costs wh_costs_from_json(const json_t *o)
@@ -73,6 +74,7 @@ wh_costs wh_costs_from_json(const json_t *o)
                       .prm = cost_from_json(prm),
                       .has_prm = json_is_object(prm),
                       .attached = json_is_true(json_object_get(o, "attached")),
+                      .in_passing = json_is_true(json_object_get(o, "in_passing")),
                       .around = (uint64_t)json_integer_value(json_object_get(o, "around"))};
 }
 

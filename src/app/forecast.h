@@ -26,6 +26,7 @@ wh_code wh_forecast_prm(wh_prm_sizes *out, const wh_prm *prm, bool attached, con
 typedef struct wh_costs {
     wh_cost  policy, prm;
     bool     has_prm, attached; /* attached: a head on the policy's own engine */
+    bool     in_passing;        /* and what it reads is always there: see wh_prm_in_passing */
     uint64_t around;            /* see wh_prm_sizes */
 } wh_costs;
 

@@ -372,8 +372,8 @@ static bool wants_head(const job *j, bool head)
     return head ? whole : j->scores && j->what == WH_SCORE_LOGITS;
 }
 
-/* Out row or tap `slot` of a scoring job: where its values go. */
-static float *values_of(const job *j, size_t slot) { return j->values + slot * j->width; }
+/* Where the values of a job's out row or tap go: a generation has one place, for its probe. */
+static float *values_of(const job *j, size_t slot) { return j->scores ? j->values + slot * j->width : j->values; }
 
 static void add_tap(wh_engine *e, wh_batch *b, job *j, size_t row, size_t slot)
 {
@@ -483,7 +483,8 @@ static void collect(wh_engine *e, const wh_batch *b)
         job *j = e->out_jobs[o];
         if (j->scores) collect_score(e, j, o, e->out_slots[o]);
     }
-    for (size_t t = 0; t < b->n_taps; t++) e->tap_jobs[t]->next_position = e->tap_slots[t] + 1;
+    for (size_t t = 0; t < b->n_taps; t++)
+        if (e->tap_jobs[t]->scores) e->tap_jobs[t]->next_position = e->tap_slots[t] + 1;
     /* Owners are told in order of age, whatever the order of the rows. */
     for (size_t i = 0; i < e->n_active; i++) {
         job *j = e->active[i];
@@ -494,6 +495,7 @@ static void collect(wh_engine *e, const wh_batch *b)
         for (size_t o = 0; o < b->n_logits; o++) {
             wh_stop stop;
             if (e->out_jobs[o] != j) continue;
+            if (j->probe) job_probe(j, e->picks[o].token);
             if (job_append(j, e->tok, e->picks[o].token, e->picks[o].logprob, &stop)) end_job(e, j, stop);
             break;
         }

@@ -59,6 +59,23 @@ typedef enum {
 } wh_stop;
 const char *wh_stop_name(wh_stop stop);
 
+/* A probe looks at the hidden states that a generation makes anyway, and marks tokens with what it reads there. */
+typedef struct wh_probe {
+    const uint32_t *layers; /* whose states it looks at: as in wh_score_spec, not NULL */
+    size_t          n_layers;
+    /* Called once for each token that is drawn, in order: `next` (an end token too) was drawn from the state of
+     * tokens[n - 1], the prefix included. The text that the model writes begins at tokens[begin]. True: *value is
+     * a mark at that last token. */
+    bool (*look)(void *ctx, double *value, const int32_t *tokens, size_t n, size_t begin, int32_t next, const float *state);
+    void    *ctx;
+    uint64_t flops; /* of a mark */
+} wh_probe;
+
+typedef struct wh_mark {
+    size_t position; /* in prefix and generated tokens */
+    double value;
+} wh_mark;
+
 typedef struct wh_gen_result {
     const int32_t *tokens; /* generated; an end token is not among them */
     size_t         n_tokens;
@@ -66,7 +83,10 @@ typedef struct wh_gen_result {
     size_t         text_len;
     wh_stop        stop;
     double         logprob; /* sum of the natural log-probabilities of the tokens, at the job's temperature (greedy: 1) */
-    wh_ledger      ledger;  /* what this job computed */
+    wh_ledger      ledger;  /* what this job computed, without its probe */
+    const wh_mark *marks;   /* in order of position */
+    size_t         n_marks;
+    uint64_t       probe_flops;
 } wh_gen_result;
 
 typedef struct wh_gen_spec {
@@ -79,6 +99,8 @@ typedef struct wh_gen_spec {
     size_t         n_stops;
     bool           ignore_eos; /* benchmarks: go on past end tokens */
     bool           loop_guard; /* end with WH_STOP_LOOP when the text repeats itself endlessly */
+    const wh_probe *probe; /* NULL: none; must live until on_done */
+    size_t         begin;  /* for the probe: where in the prefix the model's own text begins, <= n_prefix */
     /* Optional: each piece of whole UTF-8 as it comes (may be several tokens late, never empty). */
     void (*on_text)(void *user, const char *text, size_t n);
     void (*on_done)(void *user, const wh_gen_result *r); /* r is valid during the call */

@@ -66,6 +66,38 @@ static wh_code needs_all_layers(const job_host *host, wh_err *err)
     return wh_err_set(err, WH_ERR_ARG, "only %zu of the %zu blocks are computed: that gives no logits", host->layers, host->model_layers);
 }
 
+/* layers NULL: the model's last. */
+static wh_code check_layers(const uint32_t *layers, size_t n, const job_host *host, wh_err *err)
+{
+    if (!layers) return needs_all_layers(host, err);
+    if (!n) return wh_err_set(err, WH_ERR_ARG, "no layers whose hidden states are wanted");
+    for (size_t i = 0; i < n; i++)
+        if (!layers[i] || layers[i] > host->layers || (i && layers[i] <= layers[i - 1]))
+            return wh_err_set(err, WH_ERR_ARG, "layer %zu to read is %u: expected ascending layers from 1 to %zu", i, layers[i], host->layers);
+    return WH_OK;
+}
+
+static bool copy_layers(job *j, const uint32_t *layers, size_t n, const job_host *host)
+{
+    j->n_layers = layers ? (uint32_t)n : 1;
+    j->layers = wh_mem_alloc(j->n_layers, sizeof *j->layers);
+    if (!j->layers) return false;
+    if (layers) memcpy(j->layers, layers, n * sizeof *layers);
+    else j->layers[0] = (uint32_t)host->model_layers;
+    return true;
+}
+
+static bool add_probe(job *j, const wh_gen_spec *spec, const job_host *host)
+{
+    const wh_probe *p = spec->probe;
+    j->probe = p;
+    j->begin = spec->begin;
+    j->marks = wh_mem_alloc(j->most - spec->n_prefix + 1, sizeof *j->marks);
+    if (!j->marks || !copy_layers(j, p->layers, p->n_layers, host)) return false;
+    j->values = wh_mem_alloc(p->n_layers * host->d, sizeof *j->values);
+    return j->values != NULL;
+}
+
 wh_code job_create_gen(job **out, const wh_gen_spec *spec, const job_host *host, wh_err *err)
 {
     enum { BYTES_PER_TOKEN = 8 }; /* a good guess keeps the text from growing while tokens are made */
@@ -79,6 +111,9 @@ wh_code job_create_gen(job **out, const wh_gen_spec *spec, const job_host *host,
                           (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p);
     for (size_t i = 0; i < spec->n_stops; i++)
         if (!spec->stops[i][0]) return wh_err_set(err, WH_ERR_ARG, "a stop string is empty");
+    if (spec->probe) WH_TRY(check_layers(spec->probe->layers, spec->probe->n_layers, host, err));
+    if (spec->begin > spec->n_prefix)
+        return wh_err_set(err, WH_ERR_ARG, "the text begins at token %zu, but the prompt has %zu", spec->begin, spec->n_prefix);
 
     size_t room = host->context - spec->n_prefix, most = spec->max_tokens < room ? spec->max_tokens : room;
     job *j = create_common(spec->prefix, spec->n_prefix, spec->n_prefix + most + 1, host->cache);
@@ -88,6 +123,7 @@ wh_code job_create_gen(job **out, const wh_gen_spec *spec, const job_host *host,
     j->stream = spec->stream;
     j->most = spec->n_prefix + most;
     j->most_is_context = most < spec->max_tokens;
+    if (spec->probe && !add_probe(j, spec, host)) return no_memory(out, j, err);
     j->ignore_eos = spec->ignore_eos;
     j->loop_guard = spec->loop_guard;
     wh_tok_decode_init(&j->decoder, host->tok, true);
@@ -98,32 +134,11 @@ wh_code job_create_gen(job **out, const wh_gen_spec *spec, const job_host *host,
     return WH_OK;
 }
 
-static wh_code check_layers(const wh_score_spec *spec, const job_host *host, wh_err *err)
-{
-    if (!spec->layers) return needs_all_layers(host, err);
-    if (!spec->n_layers) return wh_err_set(err, WH_ERR_ARG, "no layers whose hidden states are wanted");
-    for (size_t i = 0; i < spec->n_layers; i++)
-        if (!spec->layers[i] || spec->layers[i] > host->layers || (i && spec->layers[i] <= spec->layers[i - 1]))
-            return wh_err_set(err, WH_ERR_ARG, "layer %zu to read is %u: expected ascending layers from 1 to %zu", i, spec->layers[i],
-                              host->layers);
-    return WH_OK;
-}
-
-static bool copy_layers(job *j, const wh_score_spec *spec, const job_host *host)
-{
-    j->n_layers = spec->layers ? (uint32_t)spec->n_layers : 1;
-    j->layers = wh_mem_alloc(j->n_layers, sizeof *j->layers);
-    if (!j->layers) return false;
-    if (spec->layers) memcpy(j->layers, spec->layers, j->n_layers * sizeof *j->layers);
-    else j->layers[0] = (uint32_t)host->model_layers;
-    return true;
-}
-
 wh_code job_create_score(job **out, const wh_score_spec *spec, const job_host *host, wh_err *err)
 {
     size_t vocab = host->vocab;
     *out = NULL;
-    WH_TRY(spec->what == WH_SCORE_HIDDEN ? check_layers(spec, host, err) : needs_all_layers(host, err));
+    WH_TRY(spec->what == WH_SCORE_HIDDEN ? check_layers(spec->layers, spec->n_layers, host, err) : needs_all_layers(host, err));
     WH_TRY(check_prefix(spec->prefix, spec->n_prefix, host, err));
     if (!spec->n_positions) return wh_err_set(err, WH_ERR_ARG, "no positions to score");
     size_t limit = spec->n_prefix - (spec->what == WH_SCORE_LOGPROB);
@@ -142,7 +157,7 @@ wh_code job_create_score(job **out, const wh_score_spec *spec, const job_host *h
     j->scores = true;
     j->what = spec->what;
     j->n_positions = spec->n_positions;
-    if (j->what == WH_SCORE_HIDDEN && !copy_layers(j, spec, host)) return no_memory(out, j, err);
+    if (j->what == WH_SCORE_HIDDEN && !copy_layers(j, spec->layers, spec->n_layers, host)) return no_memory(out, j, err);
     j->width = spec->what == WH_SCORE_LOGITS ? spec->n_ids : spec->what == WH_SCORE_HIDDEN ? j->n_layers * host->d : 1;
     j->positions = wh_mem_alloc(j->n_positions, sizeof *j->positions);
     j->ids = wh_mem_alloc(spec->n_ids, sizeof *j->ids);
@@ -166,6 +181,7 @@ void job_free(job *j)
     free(j->positions);
     free(j->ids);
     free(j->layers);
+    free(j->marks);
     free(j->values);
     wh_buf_free(&j->text);
     wh_cache_seq_free(&j->seq);
@@ -212,6 +228,14 @@ static bool loops(const job *j)
     return false;
 }
 
+void job_probe(job *j, int32_t next)
+{
+    wh_mark *m = &j->marks[j->n_marks];
+    if (!j->probe->look(j->probe->ctx, &m->value, j->tokens, j->n_tokens, j->begin, next, j->values)) return;
+    m->position = j->n_tokens - 1;
+    j->n_marks++;
+}
+
 bool job_append(job *j, const wh_tok *tok, int32_t token, double logprob, wh_stop *stop)
 {
     enum { LOOK_EVERY = 16 };
@@ -254,6 +278,9 @@ void job_finish(job *j, wh_stop stop)
                        .text_len = j->text.len,
                        .stop = stop,
                        .logprob = j->logprob,
-                       .ledger = j->ledger};
+                       .ledger = j->ledger,
+                       .marks = j->marks,
+                       .n_marks = j->n_marks,
+                       .probe_flops = j->probe ? j->n_marks * j->probe->flops : 0};
     if (j->on_done_gen) j->on_done_gen(j->user, &r);
 }

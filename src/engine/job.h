@@ -28,6 +28,9 @@ typedef struct job {
     wh_tok_decoder decoder;
     wh_buf      text;
     double      logprob;
+    const wh_probe *probe;
+    size_t      begin, n_marks;
+    wh_mark    *marks; /* room for one at every token */
     void (*on_text)(void *, const char *, size_t);
     void (*on_done_gen)(void *, const wh_gen_result *);
 
@@ -35,9 +38,11 @@ typedef struct job {
     wh_score_what what;
     size_t  *positions, n_positions, next_position, width;
     int32_t *ids;
-    uint32_t *layers, n_layers;
-    float   *values;
     void (*on_done_score)(void *, const wh_score_result *);
+
+    /* of the hidden states that are looked at, if any: scoring, or a generation with a probe */
+    uint32_t *layers, n_layers;
+    float    *values; /* (n_positions, width) of all that is scored; a probe's (n_layers, d) */
 
     void *user;
 } job;
@@ -58,6 +63,9 @@ void    job_free(job *j); /* its sequence must be closed */
 /* How much of the prefix may be taken from the cache: the last token is always computed, for its logits,
  * and so is everything from the first position a scoring job looks at. */
 size_t job_reusable(const job *j);
+
+/* The next token of a generation was drawn: its probe looks at the state in values. */
+void job_probe(job *j, int32_t next);
 
 /* A generation job gets its next token. Returns true when that ends it; *stop then says why. */
 bool job_append(job *j, const wh_tok *tok, int32_t token, double logprob, wh_stop *stop);

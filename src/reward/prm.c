@@ -2,14 +2,16 @@
  *
  * A scoring is one job of an engine: the whole path as the kind renders it, looked at where the new steps end. The
  * engine finds what it has of the path; what its positions give (two logits, or a hidden state that goes through
- * the head) becomes probabilities in the engine's callback, and the owner's callback gets them.
+ * the head) becomes probabilities in the engine's callback, and the owner's callback gets them. Where a probe has
+ * looked already its mark is the score, and a scoring that has all its marks needs no job.
  *
- * Invariant: every ticket in the list belongs to exactly one job that has not been answered.
+ * Invariant: every ticket in `tickets` belongs to exactly one job that has not been answered; those in `known` to none.
  */
 #include "base/mem.h"
 #include "reward/prm_impl.h"
 #include "text/tok_gguf.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,9 @@ typedef struct ticket {
     wh_prm        *prm;
     struct ticket *next, **link; /* link: what points here */
     size_t         n_new, n_fit;
-    double        *scores; /* (n_new) */
+    size_t         n_own;  /* steps that are looked at: of the new ones those that fit, or the last that does */
+    size_t         n_jobs; /* of them: those whose score is not known from a mark */
+    double        *scores; /* (n_new); NAN: to be computed */
     void (*on_done)(void *, const wh_prm_result *);
     void          *user;
 } ticket;
@@ -39,6 +43,8 @@ struct wh_prm {
     wh_cost            cost;
     uint64_t           head_flops; /* of the head, so far */
     ticket            *tickets;
+    ticket            *known; /* those that need no job; the next step answers them */
+    wh_probe           probe; /* attached alone */
 };
 
 static const wh_prm_kind *const kinds[] = {
@@ -240,6 +246,23 @@ wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_
     return WH_OK;
 }
 
+/* Weights that overflow make no number; such a score is 0, so that it ranks last. */
+static double score_at(wh_prm *p, const float *values, size_t width)
+{
+    double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
+                           : p->kind->score(values, width);
+    return score >= 0 ? score : 0;
+}
+
+static bool look(void *ctx, double *value, const int32_t *tokens, size_t n, size_t begin, int32_t next, const float *state)
+{
+    wh_prm *p = ctx;
+    if (!wh_prm_head_reads(tokens, n, begin, next, p->use.before, p->tok)) return false;
+    *value = score_at(p, state, 0);
+    p->head_flops += p->cost.head;
+    return true;
+}
+
 wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_opts *opts, wh_par *par, wh_err *err)
 {
     *out = NULL;
@@ -257,6 +280,7 @@ wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_op
         return code;
     }
     set_cost(p);
+    p->probe = (wh_probe){.layers = p->use.layers, .n_layers = p->use.n_layers, .look = look, .ctx = p, .flops = p->cost.head};
     *out = p;
     return WH_OK;
 }
@@ -272,10 +296,11 @@ void wh_prm_free(wh_prm *p)
 {
     if (!p) return;
     wh_engine_free(p->own_engine);
-    for (ticket *t = p->tickets, *next; t; t = next) {
-        next = t->next;
-        free_ticket(t);
-    }
+    for (int i = 0; i < 2; i++)
+        for (ticket *t = i ? p->known : p->tickets, *next; t; t = next) {
+            next = t->next;
+            free_ticket(t);
+        }
     wh_prm_mlp_free(p->head);
     wh_chat_free(p->own_chat);
     wh_tok_free(p->own_tok);
@@ -283,6 +308,8 @@ void wh_prm_free(wh_prm *p)
     free(p);
 }
 
+const wh_probe *wh_prm_probe(const wh_prm *p) { return p->own_engine ? NULL : &p->probe; }
+bool wh_prm_in_passing(const wh_prm *p) { return !p->own_engine && p->use.before; }
 const char *wh_prm_name(const wh_prm *p) { return p->kind->about.name; }
 size_t wh_prm_context(const wh_prm *p) { return wh_engine_context(p->engine); }
 const wh_cost *wh_prm_cost(const wh_prm *p) { return &p->cost; }
@@ -294,7 +321,7 @@ wh_code wh_prm_render(const wh_prm *p, wh_tok_ids *ids, size_t *positions, const
     wh_tok_str *steps = wh_mem_alloc(spec->n_steps, sizeof *steps);
     if (!steps) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu steps", spec->n_steps);
     for (size_t i = 0; i < spec->n_steps; i++) steps[i] = wh_chat_trim((wh_tok_str){spec->steps[i], strlen(spec->steps[i])});
-    const wh_prm_input in = {.tok = p->tok, .chat = p->chat, .marker = p->marker, .good = p->good, .bad = p->bad,
+    const wh_prm_input in = {.tok = p->tok, .chat = p->chat, .marker = p->marker, .good = p->good, .bad = p->bad, .before = p->use.before,
                              .question = {spec->question, strlen(spec->question)}, .steps = steps, .n_steps = spec->n_steps};
     wh_code code = p->kind->render(&in, ids, positions, err);
     free(steps);
@@ -304,11 +331,11 @@ wh_code wh_prm_render(const wh_prm *p, wh_tok_ids *ids, size_t *positions, const
 /* The policy's own tokens and where its steps end in them. */
 static wh_code take_prefix(const wh_prm *p, wh_tok_ids *ids, size_t *positions, const wh_prm_spec *spec, wh_err *err)
 {
-    if (!spec->prefix || spec->n_prompt > spec->n_prefix)
+    if (!spec->prefix || !spec->n_prompt || spec->n_prompt > spec->n_prefix)
         return wh_err_set(err, WH_ERR_ARG, "a head on the policy needs the policy's tokens");
     for (size_t i = 0; i < spec->n_prefix; i++) WH_TRY(wh_tok_ids_push(ids, spec->prefix[i], err));
     size_t found;
-    WH_TRY(wh_prm_head_find_steps(&found, positions, spec->n_steps, ids, spec->n_prompt, p->tok, err));
+    WH_TRY(wh_prm_head_find_steps(&found, positions, spec->n_steps, ids, spec->n_prompt, p->use.before, p->tok, err));
     if (found != spec->n_steps)
         return wh_err_set(err, WH_ERR_ARG, "the policy's tokens make %zu steps, but %zu are to be scored", found, spec->n_steps);
     return WH_OK;
@@ -325,40 +352,56 @@ static ticket *create_ticket(wh_prm *p, const wh_prm_spec *spec)
     return NULL;
 }
 
-/* Weights that overflow make no number; such a score is 0, so that it ranks last. */
-static double score_at(wh_prm *p, const float *values, size_t width)
+static void unlink_ticket(ticket *t)
 {
-    double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
-                           : p->kind->score(values, width);
-    return score >= 0 ? score : 0;
+    *t->link = t->next;
+    if (t->next) t->next->link = t->link;
+}
+
+static void link_ticket(ticket **list, ticket *t)
+{
+    t->next = *list;
+    t->link = list;
+    if (t->next) t->next->link = &t->next;
+    *list = t;
+}
+
+/* The owner is told; the last score that is its own stands for the steps beyond it too. */
+static void answer(ticket *t, wh_prm_result *r)
+{
+    unlink_ticket(t);
+    r->n_new = t->n_new;
+    r->n_fit = t->n_fit;
+    if (!r->cancelled) {
+        for (size_t i = t->n_own; i < t->n_new; i++) t->scores[i] = t->scores[i - 1];
+        r->scores = t->scores;
+    }
+    if (t->on_done) t->on_done(t->user, r);
+    free_ticket(t);
 }
 
 static void on_values(void *user, const wh_score_result *r)
 {
     ticket *t = user;
     wh_prm *p = t->prm;
-    wh_prm_result result = {.n_new = t->n_new, .n_fit = t->n_fit, .cancelled = r->cancelled, .ledger = r->ledger};
+    wh_prm_result result = {.cancelled = r->cancelled, .ledger = r->ledger};
     if (!r->cancelled) {
-        double last = 0;
-        for (size_t i = 0; i < t->n_new; i++) {
-            if (i < r->n_positions) last = score_at(p, r->values + i * r->width, r->width);
-            t->scores[i] = last;
+        const float *values = r->values;
+        for (size_t i = 0; i < t->n_own; i++) {
+            if (!isnan(t->scores[i])) continue;
+            t->scores[i] = score_at(p, values, r->width);
+            values += r->width;
         }
         uint64_t flops = p->head ? r->n_positions * p->cost.head : 0;
         result.ledger.head += flops;
         p->head_flops += flops;
-        result.scores = t->scores;
     }
-    *t->link = t->next;
-    if (t->next) t->next->link = t->link;
-    if (t->on_done) t->on_done(t->user, &result);
-    free_ticket(t);
+    answer(t, &result);
 }
 
 /* How many of the steps fit, and the first and last of those that are to be looked at: the new ones that fit or,
  * when none of the new does, the last that does. */
-static wh_code choose_positions(const wh_prm *p, ticket *t, size_t *first, size_t *last, const size_t *positions,
-                                const wh_prm_spec *spec, wh_err *err)
+static wh_code choose_positions(const wh_prm *p, ticket *t, size_t *first, const size_t *positions, const wh_prm_spec *spec, wh_err *err)
 {
     size_t fit = 0, old = spec->n_steps - spec->n_new, context = wh_engine_context(p->engine);
     while (fit < spec->n_steps && positions[fit] < context) fit++;
@@ -366,22 +409,42 @@ static wh_code choose_positions(const wh_prm *p, ticket *t, size_t *first, size_
         return wh_err_set(err, WH_ERR_BUDGET, "step %zu ends at token %zu, but the PRM's context holds %zu", fit + 1,
                           positions[fit] + 1, context);
     t->n_fit = fit > old ? fit - old : 0;
-    *first = fit > old ? old : fit - 1;
-    *last = fit - 1;
+    t->n_own = fit > old ? fit - old : 1;
+    *first = fit - t->n_own;
     return WH_OK;
 }
 
-static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, const size_t *positions, const wh_prm_spec *spec,
-                      wh_err *err)
+/* Scores that are marked become known; the others' positions are left in positions[0 .. t->n_jobs). */
+static void take_marks(ticket *t, size_t *positions, const wh_prm_spec *spec)
 {
-    size_t first = 0, last = 0;
+    size_t m = 0;
+    for (size_t i = 0; i < t->n_own; i++) {
+        while (m < spec->n_marks && spec->marks[m].position < positions[i]) m++;
+        bool known = m < spec->n_marks && spec->marks[m].position == positions[i];
+        t->scores[i] = known ? spec->marks[m].value : (double)NAN;
+        if (!known) positions[t->n_jobs++] = positions[i];
+    }
+}
+
+static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, size_t *positions, const wh_prm_spec *spec, wh_err *err)
+{
+    size_t first = 0;
     const int32_t good_bad[] = {p->good, p->bad};
-    WH_TRY(choose_positions(p, t, &first, &last, positions, spec, err));
-    const wh_score_spec s = {.prefix = ids->data, .n_prefix = positions[last] + 1, .positions = positions + first,
-                             .n_positions = last - first + 1, .what = p->head ? WH_SCORE_HIDDEN : WH_SCORE_LOGITS,
+    WH_TRY(choose_positions(p, t, &first, positions, spec, err));
+    positions += first;
+    take_marks(t, positions, spec);
+    if (job) *job = 0;
+    if (!t->n_jobs) {
+        link_ticket(&p->known, t);
+        return WH_OK;
+    }
+    const wh_score_spec s = {.prefix = ids->data, .n_prefix = positions[t->n_jobs - 1] + 1, .positions = positions,
+                             .n_positions = t->n_jobs, .what = p->head ? WH_SCORE_HIDDEN : WH_SCORE_LOGITS,
                              .ids = good_bad, .n_ids = p->head ? 0 : 2, .layers = p->use.layers, .n_layers = p->use.n_layers,
                              .on_done = on_values, .user = t};
-    return wh_engine_score(p->engine, job, &s, err);
+    WH_TRY(wh_engine_score(p->engine, job, &s, err));
+    link_ticket(&p->tickets, t);
+    return WH_OK;
 }
 
 wh_code wh_prm_score(wh_prm *p, wh_job *job, const wh_prm_spec *spec, wh_err *err)
@@ -398,14 +461,7 @@ wh_code wh_prm_score(wh_prm *p, wh_job *job, const wh_prm_spec *spec, wh_err *er
     wh_tok_ids ids = {0};
     wh_code code = p->own_engine ? wh_prm_render(p, &ids, positions, spec, err) : take_prefix(p, &ids, positions, spec, err);
     if (code == WH_OK) code = submit(p, t, job, &ids, positions, spec, err);
-    if (code == WH_OK) {
-        t->next = p->tickets;
-        t->link = &p->tickets;
-        if (t->next) t->next->link = &t->next;
-        p->tickets = t;
-    } else {
-        free_ticket(t);
-    }
+    if (code != WH_OK) free_ticket(t);
     wh_tok_ids_free(&ids);
     free(positions);
     return code;
@@ -415,7 +471,14 @@ void wh_prm_cancel(wh_prm *p, wh_job job) { wh_engine_cancel(p->engine, job); }
 
 wh_code wh_prm_step(wh_prm *p, bool *idle, wh_err *err)
 {
-    *idle = true;
+    ticket *known = p->known; /* a callback may add more: they wait for the next step */
+    p->known = NULL;
+    if (known) known->link = &known;
+    while (known) {
+        ticket *t = known;
+        answer(t, &(wh_prm_result){0});
+    }
+    *idle = !p->known;
     return p->own_engine ? wh_engine_step(p->own_engine, idle, err) : WH_OK;
 }
 

@@ -20,7 +20,11 @@
  *   whet.head.layer         which hidden states it reads: behind block l of 1..L, or an array of such l, ascending,
  *                               whose states then stand one after the other (width n·d). As WH_SCORE_HIDDEN gives
  *                               them: behind the last block with the final norm, else divided by the root mean square
- *   whet.head.step          where a step ends: "blank_line", at the last token of the blank line after it
+ *   whet.head.step          where a step is read:
+ *       "blank_line"         at the token that completes the blank line after it; where the model ended its turn without
+ *                            one, a blank line is put there
+ *       "before_blank_line"  at the token before that: in the state from which that token was drawn, or, where there is
+ *                            no blank line, at the last token. In a policy's own pass these states are there anyway
  */
 #ifndef WH_REWARD_PRM_H
 #define WH_REWARD_PRM_H
@@ -45,9 +49,11 @@ typedef struct wh_prm_opts {
  * kind; WH_ERR_BUDGET: as wh_engine_create. */
 wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_par *par, wh_err *err);
 
-/* A head on a policy that runs already: scorings are jobs of its engine and use the KV of its generations, so
- * that a step costs the one or two tokens that nobody had to read yet. path: the policy's file, for the check
- * of its sha256. Borrows everything; only opts->head is read. */
+/* A head on a policy that runs already. With its probe in a generation the scores are made in passing, and come back
+ * with the path as its marks: a scoring then costs nothing, or, for a step whose place was not computed (a blank line
+ * that ended the generation), that token or two, as a job of the policy's engine that uses the generation's KV. The
+ * scores are the same bits either way. path: the policy's file, for the check of its sha256. Borrows everything; only
+ * opts->head is read. */
 typedef struct wh_prm_policy {
     const char     *path;
     const wh_model *model;
@@ -56,6 +62,13 @@ typedef struct wh_prm_policy {
     wh_engine      *engine;
 } wh_prm_policy;
 wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_opts *opts, wh_par *par, wh_err *err);
+
+/* What generations of an attached PRM's policy should look with; NULL: the PRM is not attached. */
+const wh_probe *wh_prm_probe(const wh_prm *p);
+
+/* It is attached, and reads its steps where the policy has been when they end: no scoring computes a token, but of an
+ * answer that was cut off. */
+bool wh_prm_in_passing(const wh_prm *p);
 
 /* Scorings still running are dropped without a call. An attached PRM must have none, or its engine be gone. */
 void wh_prm_free(wh_prm *p);
@@ -85,17 +98,20 @@ typedef struct wh_prm_spec {
     /* An attached PRM reads the policy's own tokens: prompt, then those of the path. Others ignore them. */
     const int32_t *prefix;
     size_t         n_prefix, n_prompt;
+    const wh_mark *marks; /* what the probe left at tokens of prefix, in order of position */
+    size_t         n_marks;
     bool           whole; /* WH_ERR_BUDGET unless all new steps fit into the context */
     void (*on_done)(void *user, const wh_prm_result *r);
     void  *user;
 } wh_prm_spec;
 
-/* on_done is called exactly once, during wh_prm_step. *job (may be NULL) is for wh_prm_cancel.
+/* on_done is called exactly once, during wh_prm_step. *job (may be NULL) is for wh_prm_cancel; 0: there is nothing to
+ * cancel, the next wh_prm_step brings the scores.
  * WH_ERR_BUDGET: not even one step fits into the context; WH_ERR_ARG: nonsense, or (attached) tokens whose text
  * does not have these steps. */
 wh_code wh_prm_score(wh_prm *p, wh_job *job, const wh_prm_spec *spec, wh_err *err);
 void    wh_prm_cancel(wh_prm *p, wh_job job);
-/* As wh_engine_step. An attached PRM has nothing of its own to do: the policy's steps advance it. */
+/* As wh_engine_step. An attached PRM's jobs are advanced by the policy's steps; here it gives out what needed none. */
 wh_code wh_prm_step(wh_prm *p, bool *idle, wh_err *err);
 void    wh_prm_get_stats(const wh_prm *p, wh_engine_stats *out);
 

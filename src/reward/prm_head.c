@@ -1,7 +1,7 @@
 /* prm_head: a head of our own on the hidden states of any model that solves problems, the policy itself too.
  *
- *   {solving prompt of the model's chat format}{step 1}\n\n{step 2}\n\n ...     read at the end of each blank line
- *
+ *   {solving prompt of the model's chat format}{step 1}\n\n{step 2}\n\n ...     read at the end of each blank line,
+ *                                                                            or just before it
  * That is what a policy writes, so a head on the policy reads the policy's own tokens (wh_prm_attach), and what it
  * was fitted on can be rendered from texts.
  */
@@ -24,36 +24,63 @@ static wh_code render(const wh_prm_input *in, wh_tok_ids *ids, size_t *positions
                                         : wh_err_set(err, WH_ERR_NOMEM, "no memory for step %zu", i + 1);
         wh_buf_free(&step);
         WH_TRY(code);
-        positions[i] = ids->len - 1;
+        positions[i] = ids->len - 1 - in->before;
     }
     return WH_OK;
 }
 
-wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_steps, wh_tok_ids *ids, size_t n_prompt,
-                               const wh_tok *tok, wh_err *err)
+/* Walks over a policy's tokens. */
+typedef struct scan {
+    size_t breaks;  /* line breaks since anything else */
+    bool   written; /* the step has more than white space */
+} scan;
+
+/* How many steps does this token complete? */
+static size_t scan_token(scan *s, const wh_tok *tok, int32_t token)
 {
-    size_t found = 0, breaks = 0, n = ids->len;
-    bool written = false; /* the step has more than white space */
-    for (size_t i = n_prompt; i < n; i++) {
-        wh_tok_str piece = wh_tok_piece(tok, ids->data[i]);
-        for (size_t k = 0; k < piece.n; k++) {
-            char c = piece.s[k];
-            if (c != '\n') {
-                breaks = 0;
-                written |= !(c == ' ' || (c >= '\t' && c <= '\r'));
-            } else if (++breaks == 2) {
-                if (written && found++ < n_steps) positions[found - 1] = i;
-                written = false;
-                breaks = 0;
-            }
+    size_t ended = 0;
+    wh_tok_str piece = wh_tok_piece(tok, token);
+    for (size_t k = 0; k < piece.n; k++) {
+        char c = piece.s[k];
+        if (c != '\n') {
+            s->breaks = 0;
+            s->written |= !(c == ' ' || (c >= '\t' && c <= '\r'));
+        } else if (++s->breaks == 2) {
+            ended += s->written;
+            *s = (scan){0};
         }
     }
-    if (written) { /* the model ended its turn without a blank line */
-        WH_TRY(wh_tok_encode(tok, ids, blank_line, sizeof blank_line - 1, WH_TOK_NO_PREFIX, err));
+    return ended;
+}
+
+wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_steps, wh_tok_ids *ids, size_t n_prompt,
+                               bool before, const wh_tok *tok, wh_err *err)
+{
+    size_t found = 0, n = ids->len;
+    scan s = {0};
+    for (size_t i = n_prompt; i < n; i++)
+        for (size_t ended = scan_token(&s, tok, ids->data[i]); ended; ended--)
+            if (found++ < n_steps) positions[found - 1] = i - before;
+    if (s.written) { /* the model ended its turn without a blank line */
+        if (!before) WH_TRY(wh_tok_encode(tok, ids, blank_line, sizeof blank_line - 1, WH_TOK_NO_PREFIX, err));
         if (found++ < n_steps) positions[found - 1] = ids->len - 1;
     }
     *n_found = found;
     return WH_OK;
+}
+
+bool wh_prm_head_reads(const int32_t *tokens, size_t n, size_t n_prompt, int32_t next, bool before, const wh_tok *tok)
+{
+    int32_t last = before ? next : tokens[n - 1];
+    bool end = before && wh_tok_is_end(tok, next);
+    wh_tok_str piece = wh_tok_piece(tok, last);
+    if (!end && !memchr(piece.s, '\n', piece.n)) return false; /* most tokens */
+    scan s = {0};
+    size_t ended = 0;
+    for (size_t i = n_prompt; i < n; i++) ended = scan_token(&s, tok, tokens[i]);
+    if (end) return s.written;
+    if (before) ended = scan_token(&s, tok, next);
+    return ended > 0 && (before || n > n_prompt);
 }
 
 static bool str_is(wh_gguf_str s, const char *what) { return s.len == strlen(what) && memcmp(s.s, what, s.len) == 0; }
@@ -85,8 +112,9 @@ wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *tr
     wh_gguf_str sha256, step;
     WH_TRY(wh_gguf_get_str(g, "whet.head.trunk_sha256", &sha256, err));
     WH_TRY(wh_gguf_get_str(g, "whet.head.step", &step, err));
-    if (!str_is(step, "blank_line"))
-        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line",
+    out->before = str_is(step, "before_blank_line");
+    if (!out->before && !str_is(step, "blank_line"))
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line and before_blank_line",
                           (int)(step.len < 32 ? step.len : 32), step.s);
     WH_TRY(read_layers(out, g, trunk->config.layers, err));
     char hex[65] = "";

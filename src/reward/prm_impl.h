@@ -9,6 +9,7 @@ typedef struct wh_prm_input {
     const wh_tok     *tok;
     const wh_chat    *chat; /* NULL only for kinds that need none */
     int32_t           marker, good, bad; /* -1: the kind has none */
+    bool              before; /* wh_prm_head_use; kind head alone */
     wh_tok_str        question; /* as given */
     const wh_tok_str *steps;
     size_t            n_steps;
@@ -75,16 +76,20 @@ enum { WH_PRM_HEAD_LAYERS = 64 };
 typedef struct wh_prm_head_use {
     uint32_t layers[WH_PRM_HEAD_LAYERS]; /* blocks whose hidden states it reads, ascending */
     size_t   n_layers;
+    bool     before; /* the rule: before_blank_line, not blank_line */
 } wh_prm_head_use;
 
 /* Was the head in g fitted for the model in the file at trunk_path, and for what we do? WH_ERR_ARG with a
  * sentence; WH_ERR_FORMAT: a key is missing. */
 wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err);
 
-/* Where the steps end in a policy's own text, ids->data[n_prompt ..): at the token with the end of the blank line
- * behind them; one is appended when the last step has none. Fills the positions of at most n_steps steps; *n_found
- * is how many there are. */
+/* Where the steps are read in a policy's own text, ids->data[n_prompt ..), by the rule `before` (wh_prm_head_use). By
+ * the rule blank_line a blank line is appended when the last step has none. Fills the positions of at most n_steps
+ * steps; *n_found is how many there are. n_prompt >= 1. */
 wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_steps, wh_tok_ids *ids, size_t n_prompt,
-                               const wh_tok *tok, wh_err *err);
+                               bool before, const wh_tok *tok, wh_err *err);
+
+/* Is a step read at tokens[n - 1], when `next` comes after it? */
+bool wh_prm_head_reads(const int32_t *tokens, size_t n, size_t n_prompt, int32_t next, bool before, const wh_tok *tok);
 
 #endif

@@ -21,7 +21,9 @@ void wh_backend_engine(wh_backend *out, wh_engine *policy)
 static wh_code pair_generate(void *self, wh_job *job, const wh_gen_spec *spec, wh_err *err)
 {
     wh_backend_pair *p = self;
-    WH_TRY(wh_engine_generate(p->policy, job, spec, err));
+    wh_gen_spec probed = *spec;
+    probed.probe = wh_prm_probe(p->prm);
+    WH_TRY(wh_engine_generate(p->policy, job, &probed, err));
     p->submitted++;
     return WH_OK;
 }
@@ -30,7 +32,7 @@ static wh_code pair_score(void *self, wh_job *job, const wh_prm_spec *spec, wh_e
 {
     wh_backend_pair *p = self;
     WH_TRY(wh_prm_score(p->prm, job, spec, err));
-    p->submitted += p->attached;
+    p->submitted += p->attached && *job;
     return WH_OK;
 }
 

@@ -68,7 +68,10 @@ static wh_code make_result(wh_search *s, wh_err *err)
                 WH_TRY(wh_driver_accept(s, i, err));
         }
     for (uint32_t i = 1; i < t->n_nodes; i++)
-        if (t->nodes[i].fate == WH_FATE_SPECULATIVE) wh_ledger_add(&s->result.speculative, &t->nodes[i].policy);
+        if (t->nodes[i].fate == WH_FATE_SPECULATIVE) {
+            wh_ledger_add(&s->result.speculative, &t->nodes[i].policy);
+            wh_ledger_add(&s->result.speculative, &t->nodes[i].prm);
+        }
     wh_sample *samples = wh_tree_alloc(t, t->n_samples, sizeof *samples);
     if (!samples) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %u samples", t->n_samples);
     /* Lanes finish in any order; samples come lane by lane, and within a lane as they were accepted. */

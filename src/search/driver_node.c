@@ -49,8 +49,9 @@ static void on_generated(void *user, const wh_gen_result *r)
     n->logprob += r->logprob;
     wh_ledger_add(&n->policy, &r->ledger);
     wh_ledger_add(&s->result.policy, &r->ledger);
-    if (wh_tree_write(&s->tree, k->node, r->tokens, r->n_tokens, r->text, r->text_len, &err) != WH_OK)
-        wh_driver_fail(s, &err);
+    n->prm.head += r->probe_flops;
+    s->result.prm.head += r->probe_flops;
+    if (wh_tree_write(&s->tree, k->node, r, &err) != WH_OK) wh_driver_fail(s, &err);
     wh_driver_enqueue(s->driver, k);
 }
 
@@ -101,6 +102,7 @@ wh_code wh_driver_generate(wh_ticket *k, wh_err *err)
         .stops = step_end,
         .n_stops = e->steps ? 1 : 0,
         .loop_guard = true,
+        .begin = s->tree.n_prompt,
         .on_text = d->opts.texts ? on_text : NULL,
         .on_done = on_generated,
         .user = k,
@@ -147,6 +149,8 @@ static wh_code submit_scoring(wh_ticket *k, wh_err *err)
         .prefix = d->prefix,
         .n_prefix = n_prefix,
         .n_prompt = t->n_prompt,
+        .marks = n->marks,
+        .n_marks = n->n_marks,
         .on_done = on_scored,
         .user = k,
     };

@@ -67,7 +67,8 @@ void wh_strategy_answer_flops(double *policy, double *prm, const wh_task *task, 
     /* The prompt is computed once, and so is the PRM's view of the question. */
     *policy = wh_strategy_compute(&task->policy, 0, task->prompt_tokens, 0) +
               n * wh_strategy_compute(&task->policy, task->prompt_tokens, task->answer_tokens, task->answer_tokens);
+    double scores = task->step_tokens > 0 ? task->answer_tokens / task->step_tokens : 0;
     *prm = !task->has_prm ? 0
                           : wh_strategy_compute(&task->prm, 0, task->prm_prompt_tokens, 0) +
-                                n * wh_strategy_compute(&task->prm, task->prm_prompt_tokens, task->prm_answer_tokens, 0);
+                                n * wh_strategy_compute(&task->prm, task->prm_prompt_tokens, task->prm_answer_tokens, scores);
 }

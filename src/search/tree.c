@@ -131,24 +131,32 @@ wh_code wh_tree_add(wh_tree *t, uint32_t *out, uint32_t parent, uint32_t index, 
     return WH_OK;
 }
 
-wh_code wh_tree_write(wh_tree *t, uint32_t node, const int32_t *tokens, size_t n_tokens, const char *text,
-                      size_t text_len, wh_err *err)
+/* The first n elements of old, and m more of `more`, in the tree's memory; NULL when there is none. */
+static void *extend(wh_tree *t, const void *old, size_t n, const void *more, size_t m, size_t size)
+{
+    char *all = wh_tree_alloc(t, n + m, size);
+    if (!all) return NULL;
+    if (n) memcpy(all, old, n * size);
+    if (m) memcpy(all + n * size, more, m * size);
+    return all;
+}
+
+wh_code wh_tree_write(wh_tree *t, uint32_t node, const wh_gen_result *r, wh_err *err)
 {
     wh_node *n = &t->nodes[node];
-    if (n_tokens > UINT32_MAX / 2 - n->path_tokens || text_len > UINT32_MAX / 2 - n->text_len)
+    if (r->n_tokens > UINT32_MAX / 2 - n->path_tokens || r->text_len > UINT32_MAX / 2 - n->text_len)
         return wh_err_set(err, WH_ERR_BUDGET, "a path of the search tree has become too long");
-    int32_t *all = wh_tree_alloc(t, n->n_tokens + n_tokens, sizeof *all);
-    char *whole = wh_tree_alloc(t, (size_t)n->text_len + text_len + 1, 1);
-    if (!all || !whole) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a step of the search");
-    if (n->n_tokens) memcpy(all, n->tokens, n->n_tokens * sizeof *all);
-    if (n_tokens) memcpy(all + n->n_tokens, tokens, n_tokens * sizeof *all);
-    if (n->text_len) memcpy(whole, n->text, n->text_len);
-    if (text_len) memcpy(whole + n->text_len, text, text_len);
-    n->tokens = all;
-    n->n_tokens += (uint32_t)n_tokens;
-    n->path_tokens += (uint32_t)n_tokens;
-    n->text = whole;
-    n->text_len += (uint32_t)text_len;
+    int32_t *tokens = extend(t, n->tokens, n->n_tokens, r->tokens, r->n_tokens, sizeof *tokens);
+    char *text = extend(t, n->text, n->text_len, r->text, r->text_len + 1, 1); /* with its zero */
+    wh_mark *marks = extend(t, n->marks, n->n_marks, r->marks, r->n_marks, sizeof *marks);
+    if (!tokens || !text || !marks) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a step of the search");
+    n->tokens = tokens;
+    n->n_tokens += (uint32_t)r->n_tokens;
+    n->path_tokens += (uint32_t)r->n_tokens;
+    n->text = text;
+    n->text_len += (uint32_t)r->text_len;
+    n->marks = marks;
+    n->n_marks += (uint32_t)r->n_marks;
     return WH_OK;
 }
 

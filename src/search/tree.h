@@ -16,7 +16,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "engine/ledger.h"
+#include "engine/engine.h"
 
 /* How a node came to its end. */
 typedef enum {
@@ -70,6 +70,8 @@ typedef struct wh_node {
     uint32_t       n_tokens, text_len;
     double         logprob; /* natural, of its tokens, as the engine gives it */
 
+    const wh_mark *marks; /* what a probe left at its tokens, positions in prompt and path */
+    uint32_t      n_marks;
     const double *scores; /* probability that each step of this node is right; NULL: not scored */
     uint32_t      n_scores;
     double        value;  /* what the strategy ranks by; the last score once scored */
@@ -106,8 +108,7 @@ wh_code wh_tree_add(wh_tree *t, uint32_t *out, uint32_t parent, uint32_t index, 
                     uint32_t expansion, wh_err *err);
 
 /* Append to a node what was generated for it. */
-wh_code wh_tree_write(wh_tree *t, uint32_t node, const int32_t *tokens, size_t n_tokens, const char *text,
-                      size_t text_len, wh_err *err);
+wh_code wh_tree_write(wh_tree *t, uint32_t node, const wh_gen_result *r, wh_err *err);
 
 /* Everything written from the root to node, appended to out (check wh_buf_ok). */
 void wh_tree_text(const wh_tree *t, uint32_t node, wh_buf *out);

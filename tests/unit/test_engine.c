@@ -104,6 +104,23 @@ static void on_done(void *user, const wh_gen_result *r)
     o->done++;
 }
 
+typedef struct scores {
+    float values[512];
+    size_t n, width;
+    int done;
+    wh_ledger ledger;
+} scores;
+
+static void on_scores(void *user, const wh_score_result *r)
+{
+    scores *s = user;
+    s->n = r->n_positions;
+    s->width = r->width;
+    memcpy(s->values, r->values, r->n_positions * r->width * sizeof *r->values);
+    s->ledger = r->ledger;
+    s->done++;
+}
+
 static wh_engine *make_engine(wh_engine_opts opts)
 {
     wh_engine *e;
@@ -265,6 +282,43 @@ static void a_shared_prompt_is_computed_once(void **state)
 }
 
 /* tests/golden/model/qwen2: 2 layers, d 64, 6 heads and 2 key-value heads of 32, ffn 96, vocabulary 272. */
+/* Samples that come to the same tokens end up with the same blocks, and who goes on from one finds all of it. */
+static void the_same_tokens_share_their_blocks(void **state)
+{
+    (void)state;
+    enum { N = 4, LENGTH = 60, WRITE = 100 };
+    static outcome out[N];
+    static scores s;
+    memset(out, 0, sizeof out);
+    int32_t path[LENGTH + WRITE];
+    fill_prompt(path, LENGTH, 0, 3);
+    wh_engine *e = make_engine((wh_engine_opts){.max_rows = N, .context = 256});
+    for (size_t i = 0; i < N; i++) {
+        wh_gen_spec g = spec_of(path, LENGTH, i, &out[i]);
+        g.sampling.temperature = i < N - 1 ? 0 : 0.8f;
+        g.max_tokens = WRITE;
+        submit(e, &g);
+    }
+    run(e);
+    size_t same = 0;
+    while (same < WRITE && out[0].tokens[same] == out[N - 1].tokens[same]) same++;
+    assert_true(same < WRITE);
+    wh_engine_stats st;
+    wh_engine_get_stats(e, &st);
+    /* two full blocks and a tail of each of two texts, the tails of the copies, the prompt's */
+    assert_true(st.kv_blocks_used <= 2 * 2 + N + 1);
+    for (size_t i = 0; i < N; i++) {
+        memcpy(path + LENGTH, out[i].tokens, sizeof out[i].tokens[0] * WRITE);
+        size_t at = LENGTH + WRITE - 1;
+        wh_score_spec spec = {.prefix = path, .n_prefix = at + 1, .positions = &at, .n_positions = 1, .what = WH_SCORE_HIDDEN,
+                              .on_done = on_scores, .user = &s};
+        assert_int_equal(wh_engine_score(e, NULL, &spec, NULL), WH_OK);
+        run(e);
+        assert_int_equal(s.ledger.reused_tokens, at);
+    }
+    wh_engine_free(e);
+}
+
 static void ledger_counts_as_a_hand_does(void **state)
 {
     (void)state;
@@ -448,23 +502,6 @@ static void truncation_truncates(void **state)
     wh_engine_free(e);
 }
 
-typedef struct scores {
-    float values[512];
-    size_t n, width;
-    int done;
-    wh_ledger ledger;
-} scores;
-
-static void on_scores(void *user, const wh_score_result *r)
-{
-    scores *s = user;
-    s->n = r->n_positions;
-    s->width = r->width;
-    memcpy(s->values, r->values, r->n_positions * r->width * sizeof *r->values);
-    s->ledger = r->ledger;
-    s->done++;
-}
-
 /* A step scored on top of what is cached has the scores of the whole scored at once, and costs its own tokens. */
 static void incremental_scores_are_the_same(void **state)
 {
@@ -561,6 +598,112 @@ static void fewer_layers_are_cheaper(void **state)
     wh_engine_free(e);
     const wh_engine_opts many = {.max_rows = 4, .layers = 3};
     assert_int_equal(wh_engine_create(&e, model, tok, par, &many, &err), WH_ERR_ARG);
+}
+
+/* A probe that marks every third token of a text with a sum over its state. */
+enum { BEGIN = 3, PROBED = 40 };
+static bool look(void *ctx, double *value, const int32_t *tokens, size_t n, size_t begin, int32_t next, const float *state)
+{
+    int *calls = ctx;
+    assert_int_equal(begin, BEGIN);
+    assert_true(tokens[n - 1] >= 0 && next >= 0);
+    ++*calls;
+    *value = 0;
+    for (size_t i = 0; i < 2 * model->config.d; i++) *value += (double)(i % 7 + 1) * (double)state[i];
+    return n % 3 == 0;
+}
+
+typedef struct probed {
+    int32_t tokens[130 + PROBED];
+    wh_mark marks[PROBED + 1];
+    size_t  n_prefix, n_tokens, n_marks;
+    uint64_t flops;
+    wh_ledger ledger;
+} probed;
+
+static void on_probed(void *user, const wh_gen_result *r)
+{
+    probed *o = user;
+    memcpy(o->tokens + o->n_prefix, r->tokens, r->n_tokens * sizeof *r->tokens);
+    memcpy(o->marks, r->marks, r->n_marks * sizeof *r->marks);
+    o->n_tokens = o->n_prefix + r->n_tokens;
+    o->n_marks = r->n_marks;
+    o->flops = r->probe_flops;
+    o->ledger = r->ledger;
+}
+
+/* What a probe sees is what a scoring job reads, also when jobs push each other out; the tokens stay the same. */
+static void probes_see_what_scorings_read(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    const uint32_t both[] = {1, 2};
+    int calls = 0;
+    const wh_probe probe = {.layers = both, .n_layers = 2, .look = look, .ctx = &calls, .flops = 10};
+    static probed wide[N], tight[N];
+    for (int pass = 0; pass < 2; pass++) {
+        probed *out = pass ? tight : wide;
+        wh_engine_stats st;
+        wh_engine *e = make_engine((wh_engine_opts){.max_rows = N, .context = 256});
+        wh_engine_get_stats(e, &st);
+        if (pass) {
+            size_t n_open = N + N / 4 + 256 / WH_KV_BLOCK + 4;
+            size_t least = st.scratch_bytes + n_open * wh_kv_open_bytes(&model->config) + 5 * wh_kv_closed_bytes(&model->config);
+            wh_engine_free(e);
+            e = make_engine((wh_engine_opts){.max_rows = N, .context = 256, .memory = least});
+        }
+        calls = 0;
+        for (size_t i = 0; i < N; i++) {
+            out[i].n_prefix = 130 - i % 2 * 67;
+            fill_prompt(out[i].tokens, out[i].n_prefix, 60, (int)i % 2);
+            wh_gen_spec s = spec_of(out[i].tokens, out[i].n_prefix, i, NULL);
+            s.on_text = NULL, s.max_tokens = PROBED, s.probe = &probe, s.begin = BEGIN, s.on_done = on_probed, s.user = &out[i];
+            submit(e, &s);
+        }
+        size_t before = wh_mem_count();
+        run(e);
+        assert_int_equal(wh_mem_count(), before); /* the token loop allocates nothing */
+        wh_engine_get_stats(e, &st);
+        assert_int_equal(st.jobs_preempted > 0, pass);
+        assert_int_equal(calls, N * PROBED);
+        wh_engine_free(e);
+    }
+    wh_engine *e = make_engine((wh_engine_opts){.max_rows = N, .context = 256});
+    for (size_t i = 0; i < N; i++) {
+        static outcome plain;
+        memset(&plain, 0, sizeof plain);
+        wh_gen_spec g = spec_of(wide[i].tokens, wide[i].n_prefix, i, &plain);
+        g.max_tokens = PROBED;
+        submit(e, &g);
+        run(e);
+        assert_int_equal(wide[i].n_tokens, wide[i].n_prefix + PROBED);
+        assert_memory_equal(wide[i].tokens + wide[i].n_prefix, plain.tokens, PROBED * sizeof(int32_t));
+        assert_memory_equal(wide[i].tokens, tight[i].tokens, wide[i].n_tokens * sizeof(int32_t));
+        assert_int_equal(wide[i].n_marks, tight[i].n_marks);
+        assert_memory_equal(wide[i].marks, tight[i].marks, wide[i].n_marks * sizeof(wh_mark));
+        assert_int_equal(wide[i].flops, wide[i].n_marks * 10);
+        assert_true(wide[i].n_marks >= PROBED / 3);
+        for (size_t k = 0; k < wide[i].n_marks; k++) {
+            static scores s;
+            size_t at = wide[i].marks[k].position;
+            assert_true((at + 1) % 3 == 0 && at >= wide[i].n_prefix - 1 && at < wide[i].n_tokens - 1);
+            wh_score_spec spec = {.prefix = wide[i].tokens, .n_prefix = at + 1, .positions = &at, .n_positions = 1,
+                                  .what = WH_SCORE_HIDDEN, .layers = both, .n_layers = 2, .on_done = on_scores, .user = &s};
+            assert_int_equal(wh_engine_score(e, NULL, &spec, NULL), WH_OK);
+            run(e);
+            double value = 0;
+            for (size_t x = 0; x < s.width; x++) value += (double)(x % 7 + 1) * (double)s.values[x];
+            assert_true(value == wide[i].marks[k].value);
+        }
+    }
+    wh_err err;
+    wh_gen_spec bad = spec_of(wide[0].tokens, 10, 0, NULL);
+    bad.begin = 11;
+    assert_int_equal(wh_engine_generate(e, NULL, &bad, &err), WH_ERR_ARG);
+    const wh_probe nothing = {.layers = both, .n_layers = 0, .look = look};
+    bad.begin = 0, bad.probe = &nothing;
+    assert_int_equal(wh_engine_generate(e, NULL, &bad, &err), WH_ERR_ARG);
+    wh_engine_free(e);
 }
 
 static void count_token(void *user, const wh_gen_result *r)
@@ -667,6 +810,7 @@ int main(void)
         cmocka_unit_test(tokens_do_not_depend_on_company),
         cmocka_unit_test(tokens_do_not_depend_on_memory),
         cmocka_unit_test(a_shared_prompt_is_computed_once),
+        cmocka_unit_test(the_same_tokens_share_their_blocks),
         cmocka_unit_test(ledger_counts_as_a_hand_does),
         cmocka_unit_test(jobs_end_when_they_should),
         cmocka_unit_test(loops_are_noticed),
@@ -674,6 +818,7 @@ int main(void)
         cmocka_unit_test(truncation_truncates),
         cmocka_unit_test(incremental_scores_are_the_same),
         cmocka_unit_test(fewer_layers_are_cheaper),
+        cmocka_unit_test(probes_see_what_scorings_read),
         cmocka_unit_test(samples_follow_the_distribution),
         cmocka_unit_test(the_token_loop_allocates_nothing),
     };

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "gguf/gguf_write.h"
 #include "reward/prm.h"
+#include "search/tree.h"
 #include "text/tok_gguf.h"
 
 #include <jansson.h>
@@ -607,6 +608,112 @@ static void heads_read_any_layers(void **state)
     unlink(path);
 }
 
+enum { SAMPLES = 8, WRITTEN = 250 };
+
+typedef struct sampled {
+    int32_t   tokens[512];
+    size_t    n, n_prompt, n_steps;
+    wh_stop   stop;
+    wh_mark   marks[WRITTEN + 1];
+    size_t    n_marks;
+    wh_ledger ledger;
+    uint64_t  flops;
+} sampled;
+
+static void on_sampled(void *user, const wh_gen_result *r)
+{
+    sampled *o = user;
+    memcpy(o->tokens + o->n_prompt, r->tokens, r->n_tokens * sizeof *r->tokens);
+    memcpy(o->marks, r->marks, r->n_marks * sizeof *r->marks);
+    o->n = o->n_prompt + r->n_tokens;
+    o->n_steps = wh_tree_count_steps(r->text, r->text_len);
+    o->stop = r->stop;
+    o->n_marks = r->n_marks;
+    o->ledger = r->ledger;
+    o->flops = r->probe_flops;
+}
+
+/* The score of a sample's steps, from its marks or from nothing. */
+static void score_sample(wh_prm *p, policy *q, const sampled *x, bool marked, wh_job *job, outcome *out)
+{
+    wh_prm_spec s = {.question = "q", .n_steps = x->n_steps, .n_new = x->n_steps, .prefix = x->tokens, .n_prefix = x->n,
+                     .n_prompt = x->n_prompt, .on_done = on_done, .user = out};
+    wh_err err;
+    bool idle;
+    if (marked) s.marks = x->marks, s.n_marks = x->n_marks;
+    if (wh_prm_score(p, job, &s, &err) != WH_OK) fail_msg("%s", err.msg);
+    assert_int_equal(out->done, 0);
+    run_policy(q);
+    assert_int_equal(wh_prm_step(p, &idle, NULL), WH_OK);
+    assert_int_equal(out->done, 1);
+    assert_int_equal(out->n_new, x->n_steps);
+}
+
+/* With its probe in the generation a head's scores cost no pass of the policy, and are the same bits. */
+static void a_head_on_the_policy_comes_in_passing(void **state)
+{
+    (void)state;
+    static const edit heads[] = {
+        {.key = "whet.head.step", .text = "blank_line"},
+        {.key = "whet.head.step", .text = "before_blank_line"},
+        {.key = "whet.head.layer", .list = {1, 2}, .tensor = "whet.prm.0.weight", .cols = 64, .rows = 64, .value = 0.05f},
+    };
+    char path[] = "/tmp/test_prm_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t h = 0; h < sizeof heads / sizeof heads[0]; h++) {
+        static sampled x[SAMPLES];
+        memset(x, 0, sizeof x);
+        write_edited(path, "head.gguf", &heads[h]);
+        const wh_prm_opts o = {.head = path};
+        wh_err err;
+        wh_prm *p, *other;
+        policy q = open_policy(), fresh = open_policy();
+        const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, q.engine},
+                            there = {FOLDER "judge.gguf", fresh.model, fresh.tok, fresh.chat, fresh.engine};
+        if (wh_prm_attach(&p, &on, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+        if (wh_prm_attach(&other, &there, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+        wh_tok_ids prompt = {0};
+        assert_int_equal(wh_chat_encode_problem(q.chat, &prompt, (wh_tok_str){"What is 1 + 2?", 14}, (wh_tok_str){"", 0}, NULL), WH_OK);
+        for (size_t i = 0; i < SAMPLES; i++) {
+            memcpy(x[i].tokens, prompt.data, prompt.len * sizeof *prompt.data);
+            x[i].n_prompt = prompt.len;
+            const wh_gen_spec s = {.prefix = x[i].tokens, .n_prefix = prompt.len, .sampling = {.temperature = 4, .top_p = 1, .seed = 3},
+                                   .stream = i, .max_tokens = WRITTEN, .probe = wh_prm_probe(p), .begin = prompt.len,
+                                   .on_done = on_sampled, .user = &x[i]};
+            assert_int_equal(wh_engine_generate(q.engine, NULL, &s, NULL), WH_OK);
+        }
+        run_policy(&q);
+        size_t steps = 0, ended = 0;
+        for (size_t i = 0; i < SAMPLES; i++) {
+            if (!x[i].n_steps) continue;
+            outcome marked = {0}, plain = {0};
+            wh_job job = 1;
+            score_sample(p, &q, &x[i], true, &job, &marked);
+            score_sample(other, &fresh, &x[i], false, NULL, &plain);
+            assert_memory_equal(marked.scores, plain.scores, x[i].n_steps * sizeof(double));
+            assert_int_equal(plain.ledger.head, x[i].n_steps * wh_prm_cost(p)->head);
+            /* Cut off, its last token was not read; by the rule blank_line nor was the line behind its last step. */
+            bool rest = x[i].stop != WH_STOP_EOS || h != 1;
+            assert_true(rest || x[i].n_marks == x[i].n_steps);
+            if (!rest) assert_true(job == 0 && wh_ledger_total(&marked.ledger) == 0);
+            assert_true(marked.ledger.prefill_tokens <= 2);
+            assert_int_equal(x[i].flops, x[i].n_marks * wh_prm_cost(p)->head);
+            assert_int_equal(x[i].flops + marked.ledger.head, plain.ledger.head);
+            steps += x[i].n_steps;
+            ended += x[i].stop == WH_STOP_EOS;
+        }
+        assert_true(steps > 2 * SAMPLES && ended > 1 && ended < SAMPLES);
+        wh_prm_free(p);
+        wh_prm_free(other);
+        wh_tok_ids_free(&prompt);
+        close_policy(&q);
+        close_policy(&fresh);
+    }
+    unlink(path);
+}
+
 static void descriptions(void **state)
 {
     (void)state;
@@ -675,6 +782,7 @@ int main(void)
         cmocka_unit_test(broken_heads_are_refused),
         cmocka_unit_test(mistaken_files_are_refused),
         cmocka_unit_test(heads_read_any_layers),
+        cmocka_unit_test(a_head_on_the_policy_comes_in_passing),
         cmocka_unit_test(descriptions),
         cmocka_unit_test(out_of_memory_is_reported),
     };

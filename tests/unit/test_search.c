@@ -91,16 +91,22 @@ static void tree_holds_paths(void **state)
     wh_tree t;
     wh_err err;
     const int32_t prompt[] = {7, 8}, more[] = {9, 10, 11};
+    const wh_mark marks[] = {{2, 0.5}, {3, 0.25}};
+    const wh_gen_result x = {.tokens = more, .n_tokens = 1, .text = "x", .text_len = 1, .marks = marks, .n_marks = 1},
+                        y = {.tokens = more + 1, .n_tokens = 1, .text = "y", .text_len = 1, .marks = marks + 1, .n_marks = 1},
+                        z = {.tokens = more + 2, .n_tokens = 1, .text = "z", .text_len = 1};
     assert_int_equal(wh_tree_init(&t, "q", prompt, 0, 1, &err), WH_ERR_ARG);
     assert_int_equal(wh_tree_init(&t, "q", prompt, 2, 1, &err), WH_OK);
     uint32_t a, b, c;
     assert_int_equal(wh_tree_add(&t, &a, 0, 0, 0, 1, &err), WH_OK);
-    assert_int_equal(wh_tree_write(&t, a, more, 1, "x", 1, &err), WH_OK);
-    assert_int_equal(wh_tree_write(&t, a, more + 1, 1, "y", 1, &err), WH_OK);
+    assert_int_equal(wh_tree_write(&t, a, &x, &err), WH_OK);
+    assert_int_equal(wh_tree_write(&t, a, &y, &err), WH_OK);
     assert_int_equal(wh_tree_add(&t, &b, 0, 1, 0, 1, &err), WH_OK);
     assert_int_equal(wh_tree_add(&t, &c, a, 0, 0, 2, &err), WH_OK);
-    assert_int_equal(wh_tree_write(&t, c, more + 2, 1, "z", 1, &err), WH_OK);
+    assert_int_equal(wh_tree_write(&t, c, &z, &err), WH_OK);
     assert_int_equal(t.nodes[c].parent, a);
+    assert_int_equal(t.nodes[a].n_marks, 2);
+    assert_memory_equal(t.nodes[a].marks, marks, sizeof marks);
     assert_int_equal(t.nodes[a].parent, 0);
     int32_t tokens[5];
     assert_int_equal(t.n_prompt + t.nodes[c].path_tokens, 5);
