@@ -19,6 +19,12 @@ json_t *wh_json_text(const char *s, size_t n)
 
 json_t *wh_json_string(const char *s) { return s ? json_string(s) : json_null(); }
 
+const char *wh_json_word(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
 #define LEDGER_FIELDS(X) X(linear) X(attention) X(head) X(prefill_tokens) X(decode_tokens) X(reused_tokens)
 
 json_t *wh_json_ledger(const wh_ledger *l)

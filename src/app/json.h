@@ -10,6 +10,8 @@
 json_t *wh_json_text(const char *s, size_t n);
 /* NULL becomes null. */
 json_t *wh_json_string(const char *s);
+/* The text under a key; "": there is none. */
+const char *wh_json_word(const json_t *o, const char *key);
 json_t *wh_json_ledger(const wh_ledger *l);
 wh_ledger wh_json_to_ledger(const json_t *o);
 

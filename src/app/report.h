@@ -52,10 +52,13 @@ typedef struct wh_report {
 
 /* report_read.c. chosen: the rule to show where its scores are there. WH_ERR_FORMAT, with both names, when journals overlap or contradict each other. */
 wh_code wh_report_add(wh_report *r, const char *path, const wh_rule *chosen, bool texts, wh_err *err);
-/* After the last: orders problems, checks and names the runs. reference: path of a journal, or NULL for the run with most
+/* The run that a journal belongs to; SIZE_MAX: none. */
+wh_code wh_report_find(size_t *out, const wh_report *r, const char *path, wh_err *err);
+void    wh_report_free(wh_report *r);
+
+/* report.c. After the last: orders problems, checks and names the runs. reference: path of a journal, or NULL for the run with most
  * samples drawn independently. */
 wh_code wh_report_finish(wh_report *r, const char *reference, const wh_rule *chosen, wh_err *err);
-void    wh_report_free(wh_report *r);
 
 /* One line of results: a run, a rule and a level. */
 typedef struct wh_report_point {
@@ -78,19 +81,21 @@ typedef enum { WH_BIN_EASY, WH_BIN_MEDIUM, WH_BIN_HARD, WH_BIN_COUNT } wh_bin;
 /* By the share of right samples: easy >= 50 %, medium 10 to 50 %, hard < 10 %. */
 wh_bin      wh_report_bin(const wh_report_problem *p);
 
-/* What runs the strategy's own prediction puts at (app/forecast.h); 0: not known. */
+/* What the strategy's own prediction puts a run at (app/forecast.h); 0: not known. */
 void wh_report_forecast(double *policy, double *prm, const wh_report_run *run);
+/* The same set, as much of it, the same policy: what stands under one heading. */
+bool wh_report_same_setting(const wh_report_run *a, const wh_report_run *b);
+bool wh_report_one_set(const wh_report *r); /* are all runs of one problem set? */
+/* Is this level the row of another run: one with this N, or with a larger one, of which this run is the beginning? */
+bool wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level);
+/* The rule of that vote with the aggregate of the chosen rule; SIZE_MAX: the run has none. */
+size_t wh_report_rule(const wh_report_run *run, const wh_vote *vote);
+/* FLOPs of so many of the tokens that were read, not drawn. */
+double wh_report_prompt(const wh_ledger *l, uint64_t tokens);
 
 /* report_tables.c: every table that has rows, in order, each to be freed; the last is where the FLOPs went. */
 enum { WH_REPORT_TABLES = 64 };
 wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_report *r, wh_err *err);
-
-/* How a row of a run is told from the others: does another say what this level says? */
-bool   wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level);
-/* The rule of that vote with the aggregate of the chosen rule; SIZE_MAX: the run has none. */
-size_t wh_report_rule(const wh_report_run *run, const wh_vote *vote);
-/* FLOPs of prompts and of prefixes computed again. */
-double wh_report_prefill(const wh_ledger *l);
 
 /* A point of a policy of the scheduler. */
 typedef struct wh_report_curve {

@@ -4,6 +4,7 @@
 #include "answer/answer.h"
 #include "app/chart.h"
 #include "app/html.h"
+#include "app/json.h"
 #include "app/out.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -139,6 +140,7 @@ static void add_levels(wh_chart *c, palette *colours, const wh_report *r, const 
     if (s->nested && s->levels > 1) wh_buf_printf(&name, ", %s", vote);
     size_t colour = colour_of(colours, wh_buf_str(&name));
     if (several) wh_buf_printf(&name, " \xC2\xB7 %s", wh_buf_str(&run->policy));
+    if (!wh_report_one_set(r)) wh_buf_printf(&name, " \xC2\xB7 %.8s", run->data);
     wh_chart_line *line = wh_chart_get(c, wh_buf_str(&name), colour, policy_index(r, run) % WH_CHART_HEAVY);
     for (size_t i = 0; i < s->levels; i++) {
         if (wh_report_said_elsewhere(r, run, i)) continue;
@@ -225,7 +227,7 @@ static void put_spending(wh_buf *out, const wh_report *r)
                      "<span><b class=\"b2\"></b>reward model</span></div>\n<div class=\"spent\">\n");
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
         const wh_score *s = &run->score;
-        double n = (double)run->n, prefill = wh_report_prefill(&s->policy) / n, policy = (double)wh_ledger_total(&s->policy) / n;
+        double n = (double)run->n, prefill = wh_report_prompt(&s->policy, s->policy.prefill_tokens) / n, policy = (double)wh_ledger_total(&s->policy) / n;
         double prm = (double)wh_ledger_total(&s->prm) / n, parts[] = {prefill, policy - prefill, prm}, lost = (double)wh_ledger_total(&s->speculative) / n;
         wh_buf_puts(out, "<span>");
         wh_html_text(out, wh_buf_str(&run->label));
@@ -258,23 +260,17 @@ static int by_share(const void *a, const void *b)
     return x->p->line < y->p->line ? -1 : x->p->line > y->p->line;
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static void put_sample(wh_buf *out, const json_t *s)
 {
     bool right = json_is_true(json_object_get(s, "correct"));
     const json_t *score = json_object_get(s, "score");
-    const char *answer = text_of(s, "answer");
+    const char *answer = wh_json_word(s, "answer");
     wh_buf_printf(out, "<div class=\"sample %s\"><header><b>", right ? "right" : "wrong");
     wh_html_text(out, *answer ? answer : "no answer");
     wh_buf_printf(out, "</b><span>%lld tokens</span>", (long long)json_integer_value(json_object_get(s, "tokens")));
     if (json_is_number(score)) wh_buf_printf(out, "<span>score %.2f</span>", json_number_value(score));
     wh_buf_puts(out, "</header>");
-    wh_html_text(out, text_of(s, "text"));
+    wh_html_text(out, wh_json_word(s, "text"));
     wh_buf_puts(out, "</div>\n");
 }
 

@@ -9,21 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-wh_report_point wh_report_at(const wh_report_run *run, size_t rule, size_t level)
-{
-    const wh_score *s = &run->score;
-    wh_report_point p = {.n = s->n[level], .correct = s->right[rule][level], .passed = s->passed[level], .problems = run->n,
-                         .whole = level + 1 == s->levels};
-    bool scores = s->rules[rule].vote->needs_scores || !s->nested;
-    for (size_t i = 0; i < run->n; i++) {
-        p.policy += run->problems[i].policy[level];
-        if (scores) p.prm += run->problems[i].prm[level];
-    }
-    p.accuracy = (double)p.correct / (double)p.problems;
-    wh_stat_wilson(&p.low, &p.high, p.correct, p.problems);
-    return p;
-}
-
 /* ---- cells ---------------------------------------------------------------------------------------------------------- */
 
 static void put_share(wh_table *t, size_t correct, size_t n, int digits)
@@ -49,31 +34,6 @@ static void put_ratio(wh_table *t, double a, double b)
 static void put_label(wh_table *t, const wh_report_run *run) { wh_table_cell(t, "%s", wh_buf_str(&run->label)); }
 
 /* ---- every run --------------------------------------------------------------------------------------------------------- */
-
-/* What is told apart by a heading: the set and how much of it is done, and the policy. */
-static bool same_setting(const wh_report_run *a, const wh_report_run *b)
-{
-    return strcmp(a->data, b->data) == 0 && a->n == b->n && strcmp(wh_buf_str(&a->policy), wh_buf_str(&b->policy)) == 0;
-}
-
-void wh_report_forecast(double *policy, double *prm, const wh_report_run *run)
-{
-    *policy = *prm = 0;
-    if (run->strategy && run->costs.policy.body) wh_forecast(policy, prm, &run->sizes, &run->costs, run->strategy, &run->params);
-}
-
-/* Does another row say it: that of a run with this N, or with a larger one, of which this is the beginning? */
-bool wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level)
-{
-    const wh_score *s = &run->score;
-    for (const wh_report_run *other = r->runs; other < r->runs + r->shown && level + 1 < s->levels; other++) {
-        size_t n = other->score.n[other->score.levels - 1];
-        if (other != run && same_setting(other, run) && strcmp(wh_buf_str(&other->label), wh_buf_str(&run->label)) == 0 &&
-            strcmp(wh_buf_str(&other->prm), wh_buf_str(&run->prm)) == 0 && (n == s->n[level] || n > s->n[s->levels - 1]))
-            return true;
-    }
-    return false;
-}
 
 /* A row for each level. */
 static void put_run(wh_table *t, const wh_report *r, const wh_report_run *run)
@@ -101,10 +61,11 @@ static void put_results(wh_table *t, const wh_report *r, const wh_report_run *fi
 {
     wh_table_init(t, "strategy|N|right, %|policy|pred.|PRM|pred.|tokens|time", 1);
     wh_buf_printf(&t->title, "%s: %zu problems", wh_buf_str(&first->policy), first->n);
+    if (!wh_report_one_set(r)) wh_buf_printf(&t->title, " of %.8s (%.40s)", first->data, wh_buf_str(&first->files));
     char name[WH_RULE_NAME];
     const wh_report_run *scored = NULL;
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
-        if (!same_setting(run, first)) continue;
+        if (!wh_report_same_setting(run, first)) continue;
         put_run(t, r, run);
         if (run->prm.len) scored = run;
     }
@@ -114,15 +75,6 @@ static void put_results(wh_table *t, const wh_report *r, const wh_report_run *fi
 }
 
 /* ---- every vote ---------------------------------------------------------------------------------------------------------- */
-
-size_t wh_report_rule(const wh_report_run *run, const wh_vote *vote)
-{
-    const wh_score *s = &run->score;
-    const wh_rule wanted = {vote, s->rules[s->chosen].aggregate};
-    for (size_t i = 0; i < s->n_rules; i++)
-        if (wh_rule_same(&s->rules[i], &wanted)) return i;
-    return SIZE_MAX;
-}
 
 static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *first)
 {
@@ -135,7 +87,7 @@ static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *firs
     wh_aggregate aggregate = WH_AGGREGATE_last;
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
         const wh_score *s = &run->score;
-        if (!same_setting(run, first) || !run->prm.len) continue;
+        if (!wh_report_same_setting(run, first) || !run->prm.len) continue;
         aggregate = s->rules[s->chosen].aggregate;
         for (size_t i = 0; i < s->levels; i++) {
             if (wh_report_said_elsewhere(r, run, i)) continue;
@@ -152,19 +104,13 @@ static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *firs
 
 /* ---- where the FLOPs went ---------------------------------------------------------------------------------------------------- */
 
-double wh_report_prefill(const wh_ledger *l)
-{
-    double all = (double)(l->prefill_tokens + l->decode_tokens);
-    return all > 0 ? (double)(l->linear + l->attention) * (double)l->prefill_tokens / all : 0;
-}
-
 static void put_spending(wh_table *t, const wh_report *r)
 {
     wh_table_init(t, "policy|strategy|N|FLOPs|prefill|decode|PRM|ahead", 2);
     wh_buf_puts(&t->title, "Where the FLOPs went, %");
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
         const wh_score *s = &run->score;
-        double prefill = wh_report_prefill(&s->policy), policy = (double)wh_ledger_total(&s->policy), prm = (double)wh_ledger_total(&s->prm);
+        double prefill = wh_report_prompt(&s->policy, s->policy.prefill_tokens), policy = (double)wh_ledger_total(&s->policy), prm = (double)wh_ledger_total(&s->prm);
         double all = policy + prm;
         wh_table_cell(t, "%s", wh_buf_str(&run->policy));
         put_label(t, run);
@@ -244,7 +190,7 @@ static void put_best(wh_table *t, const wh_report *r, const wh_report_run *polic
     const wh_report_run *best = NULL;
     wh_report_point top = {0};
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
-        size_t rule = same_setting(run, policy) ? rule_for(run) : SIZE_MAX;
+        size_t rule = wh_report_same_setting(run, policy) ? rule_for(run) : SIZE_MAX;
         for (size_t i = 0; rule != SIZE_MAX && i < run->score.levels; i++) {
             const wh_report_point p = wh_report_at(run, rule, i);
             if (best && (p.correct < top.correct || (p.correct == top.correct && p.policy + p.prm >= top.policy + top.prm))) continue;
@@ -275,7 +221,7 @@ static void put_policies(wh_table *t, const wh_report *r)
     wh_buf_puts(&t->title, "The best of each kind");
     for (size_t i = 0; i < r->shown; i++) {
         bool seen = false;
-        for (size_t k = 0; k < i; k++) seen |= same_setting(&r->runs[k], &r->runs[i]);
+        for (size_t k = 0; k < i; k++) seen |= wh_report_same_setting(&r->runs[k], &r->runs[i]);
         if (seen) continue;
         put_best(t, r, &r->runs[i], "one answer", greedy_rule);
         put_best(t, r, &r->runs[i], "majority", majority_rule);
@@ -353,7 +299,7 @@ wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_rep
     keep(out, n);
     for (size_t i = 0; i < r->shown && *n + 2 + OTHERS <= WH_REPORT_TABLES; i++) {
         bool seen = false;
-        for (size_t k = 0; k < i; k++) seen |= same_setting(&r->runs[k], &r->runs[i]);
+        for (size_t k = 0; k < i; k++) seen |= wh_report_same_setting(&r->runs[k], &r->runs[i]);
         if (seen) continue;
         put_results(&out[*n], r, &r->runs[i]);
         keep(out, n);

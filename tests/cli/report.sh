@@ -88,7 +88,7 @@ edit 's/"record":"sample"/"record":"other"/'
 check report edited
 edit '1s/"seed":0/"seed":1/; s/"problem_sha256":"../"problem_sha256":"zz/'
 check report bon edited
-edit '1s/"strategy":"best_of_n"/"strategy":"<unknown>"/'
+edit '1s/"strategy":"best_of_n","n":4/"strategy":"<unknown>"/'
 check report edited | timeless | head -n 5
 for csv in '' 'policy,budget' 'policy,budget,accuracy,low,high,flops' 'policy,budget,accuracy,low,high,flops\na,1,2' \
     'policy,budget,accuracy,low,high,flops\na,1,x,0,1,5' 'policy,budget,accuracy,low,high,flops\na,1,0.5,0.6,1,5' \
