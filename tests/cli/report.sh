@@ -1,33 +1,53 @@
-# whet report: journals side by side. The policy writes in steps (tools/golden_markov.py); the PRM's scores mean nothing.
+# whet report: journals side by side. What it says is checked on journals that are kept as text (golden/report), so that it
+# does not depend on the engine; runs made here are compared with one another alone. The kept ones came from
+#   whet eval --policy golden/markov_steps.gguf [--prm golden/prm/qwen.gguf] --max-tokens 60 --data set.jsonl ...
+#   zstdcat JOURNAL | sed 's/"ids":\[[^]]*\],//; s/"seconds":[0-9.e-]*/"seconds":1.5/'
 . "$(dirname "$0")/lib"
-policy="--policy $golden/markov_steps.gguf"
-prm="--prm $golden/prm/qwen.gguf"
-awk 'BEGIN { for (i = 1; i <= 16; i++) printf "{\"question\": \"What is %d + %d%s\", \"answer\": \"%d\"}\n", i % 3, i % 2, (i > 8) ? "? Say <b>&\\\"" i "\\\"</b>." : "?", 1 + i % 3 }' >set.jsonl
-e() { "$whet" eval $policy --data set.jsonl --max-tokens 60 "$@" >/dev/null 2>&1 || echo "eval $*: exit $?"; }
-e --strategy cot --journal cot
-e $prm --n 4 --journal bon
-e $prm --n 4 --strategy beam --depth 5 --journal beam4
-e $prm --n 8 --strategy beam --depth 5 --journal beam8
-e $prm --n 4 --strategy beam --depth 5 --variant hf --journal hf
-# The time of a run is the last word of its row.
-timeless() { sed -e 's/ *[0-9:]* s$/ S/' -e 's/ [0-9]*:[0-9:]*\( |\)*$/ S/' -e 's/| [0-9]* s |$/| S |/' -e 's/,[0-9]*\.[0-9][0-9][0-9]$/,S/'; }
+awk 'BEGIN { for (i = 1; i <= 12; i++) printf "{\"question\": \"What is %d + %d%s\", \"answer\": \"%d\"}\n", i % 3, i % 2, (i > 8) ? "? Say <b>&\\\"" i "\\\"</b>." : "?", 1 + i % 3 }' >set.jsonl
+frame() { zstd -q --stream-size="$(wc -c <"$1")" <"$1"; }
+while read -r journal file; do frame "$golden/report/$file.jsonl" >"$journal"; done <<'END'
+cot cot
+bon best_of_n
+beam4 beam4
+beam8 beam8
+hf beam_hf
+END
 
-check report cot bon beam8 beam4 hf | timeless >text
+check report cot bon beam8 beam4 hf >text
 cat text
 awk 'length > 80 { print "too long: " $0 }' text
-check report bon beam4 --markdown | timeless | head -n 24
-check report bon --csv | timeless
-check report cot beam4 bon --vote prm_max --aggregate min | timeless | sed -n '/by every/q;p'
-check report cot beam4 --reference bon | timeless | sed -n '/difficulty/,/right/p'
+check report bon beam4 --markdown | head -n 24
+check report bon --csv
+check report cot beam4 bon --vote prm_max --aggregate min | sed -n '/by every/q;p'
+check report cot beam4 --reference bon | sed -n '/difficulty/,/right/p'
 
 note two processes, a shard each: the report of the whole, but for prefixes that only one of them had to compute
-e $prm --n 4 --shard 1/2 --journal part1 &
-e $prm --n 4 --shard 2/2 --journal part2
+e() { "$whet" eval --policy "$golden/markov_steps.gguf" --prm "$golden/prm/qwen.gguf" --data set.jsonl --max-tokens 60 "$@" >/dev/null 2>&1 || echo "eval $*: exit $?"; }
+e --n 4 --shard 1/2 --journal part1 &
+e --n 4 --shard 2/2 --journal part2
 wait
+e --n 4 --journal whole
 results() { "$whet" report --csv "$@" | sed 's/^"[^"]*"\|^[^,]*//' | cut -d, -f2-14,17-20; }
-results bon >one
+results whole >one
+wc -l <one
 results part2 part1 | cmp - one && echo "the same"
 check report part1 --csv >/dev/null
+note a row says what eval says
+e --strategy beam --depth 5 --n 4 --speculate --journal beam
+"$whet" eval --policy "$golden/markov_steps.gguf" --prm "$golden/prm/qwen.gguf" --data set.jsonl --max-tokens 60 --strategy beam --depth 5 --n 4 --speculate \
+    --journal beam --json 2>/dev/null >said
+"$whet" report beam --csv >reported
+python3 -c '
+import csv, json
+said, rows = json.load(open("said")), list(csv.DictReader(open("reported")))
+for r in rows:
+    level = said["by_vote"][r["vote"]][0]
+    assert all(abs(float(r[k]) - level[k]) < 1e-6 for k in ("correct", "accuracy", "low", "high", "pass")), r
+r = [r for r in rows if r["chosen"] == "1"][0]
+f, p = said["flops"], said["predicted"]
+print(r["vote"] == said["vote"], [int(r[k]) for k in ("flops_policy", "flops_prm", "flops_speculative", "tokens")] ==
+      [f["policy"], f["prm"], f["speculative"], said["tokens"]])
+print(all(abs(float(r["predicted_" + k]) - p[k]) <= 1 for k in ("policy", "prm")))'
 
 note a page that needs nothing else
 check report cot bon beam4 beam8 -o page.html --data set.jsonl
@@ -70,13 +90,12 @@ check report
 check report none
 check report set.jsonl
 check report cot bon bon
-check report part1 bon
-head -c "$(($(wc -c <bon) / 2))" bon >torn
+check report part1 whole
+head -c "$(($(wc -c <whole) / 2))" whole >torn
 check report torn --csv 2>&1 | sed 's/torn: [0-9]* bytes/torn: K bytes/' | cut -c1-60 | head -n 3
-cp bon damaged
-printf '\377\377\377' | dd of=damaged bs=1 seek=$(($(wc -c <bon) / 2)) conv=notrunc 2>/dev/null
+cp whole damaged
+printf '\377\377\377' | dd of=damaged bs=1 seek=$(($(wc -c <whole) / 2)) conv=notrunc 2>/dev/null
 check report damaged 2>&1 | sed 's/bytes [0-9]* to [0-9]*/bytes A to B/'
-frame() { zstd -q --stream-size="$(wc -c <"$1")" <"$1"; }
 edit() { zstdcat bon | sed "$1" >lines && frame lines >edited; }
 edit '1s/"strategy":"best_of_n",//'
 check report edited
@@ -89,7 +108,7 @@ check report edited
 edit '1s/"seed":0/"seed":1/; s/"problem_sha256":"../"problem_sha256":"zz/'
 check report bon edited
 edit '1s/"strategy":"best_of_n","n":4/"strategy":"<unknown>"/'
-check report edited | timeless | head -n 5
+check report edited | head -n 5
 for csv in '' 'policy,budget' 'policy,budget,accuracy,low,high,flops' 'policy,budget,accuracy,low,high,flops\na,1,2' \
     'policy,budget,accuracy,low,high,flops\na,1,x,0,1,5' 'policy,budget,accuracy,low,high,flops\na,1,0.5,0.6,1,5' \
     'policy,budget,accuracy,low,high,flops\na,1,0.5,0.4,nan,5'; do
