@@ -58,7 +58,8 @@ static wh_code find_names(wh_reward *r, const wh_reward_opts *o, const wh_loaded
         wh_buf_printf(&r->name, " with %s", slash ? slash + 1 : o->head);
     }
     if (!wh_buf_ok(&r->path) || !wh_buf_ok(&r->name)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a name");
-    r->attached = o->head && same_file(wh_buf_str(&r->path), wh_buf_str(&policy->path));
+    r->same = same_file(wh_buf_str(&r->path), wh_buf_str(&policy->path));
+    r->attached = o->head && r->same;
     return WH_OK;
 }
 
@@ -75,9 +76,10 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
     if (!wh_reward_wanted(o)) return WH_OK;
     const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .form = r->form, .engine = {.memory = share.memory, .max_rows = rows}};
     const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,
-                              .engine = policy->engine};
+                              .engine = r->attached ? policy->engine : NULL};
     wh_out_progress("loading %s", wh_buf_str(&r->name));
-    wh_code code = two ? wh_prm_open(&r->prm, wh_buf_str(&r->path), &opts, policy->par, err) : wh_prm_attach(&r->prm, &on, &opts, policy->par, err);
+    wh_code code = r->same ? wh_prm_attach(&r->prm, &on, &opts, policy->par, err)
+                           : wh_prm_open(&r->prm, wh_buf_str(&r->path), &opts, policy->par, err);
     wh_out_progress("%s", "");
     return code == WH_OK ? WH_OK : wh_err_wrap(err, "the PRM");
 }

@@ -30,6 +30,7 @@ wh_code wh_reward_rule(wh_rule *out, const wh_reward_opts *o, const wh_vote *oth
 typedef struct wh_reward {
     wh_prm         *prm;      /* NULL: there is none */
     wh_mat_form     form;     /* asked for, of the PRM's model */
+    bool            same;     /* the policy's own file: its weights are shared */
     bool            attached; /* a head on the policy's own engine */
     wh_buf          path, name;
     const char     *head;     /* path of the head file; NULL: none */

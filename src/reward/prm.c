@@ -203,22 +203,16 @@ static wh_code look_at(const wh_prm_kind **kind, const char *path, const wh_prm_
 
 static wh_code open_parts(wh_prm *p, const char *path, const wh_prm_opts *o, wh_par *par, wh_err *err)
 {
+    WH_TRY(wh_model_open(&p->own_model, path, o->isa, o->form, par, err)); /* says the path itself */
     p->model = p->own_model;
-    WH_TRY(wh_tok_gguf_create(&p->own_tok, p->own_model->gguf, err));
+    wh_code code = wh_tok_gguf_create(&p->own_tok, p->own_model->gguf, err);
     p->tok = p->own_tok;
-    if (p->kind->chat) {
-        wh_code code = wh_tok_gguf_create_chat(&p->own_chat, p->own_model->gguf, p->own_tok, err);
-        if (code != WH_OK && code != WH_ERR_UNSUPPORTED) return code;
+    if (code == WH_OK && p->kind->chat) {
+        code = wh_tok_gguf_create_chat(&p->own_chat, p->own_model->gguf, p->own_tok, err);
+        if (code == WH_ERR_UNSUPPORTED) code = WH_OK;
+        p->chat = p->own_chat;
     }
-    p->chat = p->own_chat;
-    WH_TRY(set_up(p, o->head, path, par, err));
-    wh_engine_opts e = o->engine;
-    size_t most = p->model->config.context;
-    if (!e.context) e.context = most < WH_PRM_CONTEXT ? most : WH_PRM_CONTEXT;
-    if (p->head) e.layers = p->use.layers[p->use.n_layers - 1]; /* nobody asks for what is above */
-    WH_TRY(wh_engine_create(&p->own_engine, p->model, p->tok, par, &e, err));
-    p->engine = p->own_engine;
-    return WH_OK;
+    return code == WH_OK ? WH_OK : wh_err_wrap(err, "%s", path);
 }
 
 static void set_cost(wh_prm *p)
@@ -227,23 +221,48 @@ static void set_cost(wh_prm *p)
     p->cost.head = p->head ? wh_prm_mlp_flops(p->head) : 2 * (p->cost.head / p->model->config.vocab);
 }
 
-wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_par *par, wh_err *err)
+/* Model, tokenizer and chat format are there; the engine, if it is not the policy's, is made. */
+static wh_code finish(wh_prm *p, const char *path, const wh_prm_opts *o, wh_par *par, wh_err *err)
 {
-    *out = NULL;
-    const wh_prm_kind *kind = NULL;
-    WH_TRY(look_at(&kind, path, opts, err));
-    wh_prm *p = wh_mem_zalloc(1, sizeof *p);
-    if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
-    p->kind = kind;
-    wh_code code = wh_model_open(&p->own_model, path, opts->isa, opts->form, par, err); /* says the path itself */
-    if (code == WH_OK && (code = open_parts(p, path, opts, par, err)) != WH_OK) wh_err_wrap(err, "%s", path);
-    if (code != WH_OK) {
-        wh_prm_free(p);
-        return code;
+    WH_TRY(set_up(p, o->head, path, par, err));
+    if (!p->engine) {
+        wh_engine_opts e = o->engine;
+        size_t most = p->model->config.context;
+        if (!e.context) e.context = most < WH_PRM_CONTEXT ? most : WH_PRM_CONTEXT;
+        if (p->head) e.layers = p->use.layers[p->use.n_layers - 1]; /* nobody asks for what is above */
+        WH_TRY(wh_engine_create(&p->own_engine, p->model, p->tok, par, &e, err));
+        p->engine = p->own_engine;
     }
     set_cost(p);
-    *out = p;
     return WH_OK;
+}
+
+static wh_code create(wh_prm **out, const wh_prm_kind *kind, wh_err *err)
+{
+    wh_prm *p = *out = wh_mem_zalloc(1, sizeof *p);
+    if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
+    p->kind = kind;
+    return WH_OK;
+}
+
+/* Give out a PRM, or free it when something went wrong. */
+static wh_code give_out(wh_prm **out, wh_prm *p, wh_code code)
+{
+    if (code == WH_OK) *out = p;
+    else wh_prm_free(p);
+    return code;
+}
+
+wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_par *par, wh_err *err)
+{
+    const wh_prm_kind *kind = NULL;
+    wh_prm *p;
+    *out = NULL;
+    WH_TRY(look_at(&kind, path, opts, err));
+    WH_TRY(create(&p, kind, err));
+    wh_code code = open_parts(p, path, opts, par, err);
+    if (code == WH_OK && (code = finish(p, path, opts, par, err)) != WH_OK) wh_err_wrap(err, "%s", path);
+    return give_out(out, p, code);
 }
 
 /* Weights that overflow make no number; such a score is 0, so that it ranks last. */
@@ -265,24 +284,23 @@ static bool look(void *ctx, double *value, const int32_t *tokens, size_t n, size
 
 wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_opts *opts, wh_par *par, wh_err *err)
 {
+    const wh_prm_kind *kind = &wh_prm_head;
+    wh_prm *p;
     *out = NULL;
-    if (!opts->head) return wh_err_set(err, WH_ERR_ARG, "only a head can share its trunk with the policy, and no head file was given");
-    wh_prm *p = wh_mem_zalloc(1, sizeof *p);
-    if (!p) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a PRM");
-    p->kind = &wh_prm_head;
+    if (policy->engine && !opts->head)
+        return wh_err_set(err, WH_ERR_ARG, "only a head can share the policy's pass, and no head file was given");
+    if (!policy->engine && choose_kind(&kind, policy->model->gguf, opts, err) != WH_OK) return wh_err_wrap(err, "%s", policy->path);
+    WH_TRY(create(&p, kind, err));
     p->model = policy->model;
     p->tok = policy->tok;
     p->chat = policy->chat;
     p->engine = policy->engine;
-    wh_code code = set_up(p, opts->head, policy->path, par, err);
-    if (code != WH_OK) {
-        wh_prm_free(p);
-        return code;
-    }
-    set_cost(p);
-    p->probe = (wh_probe){.layers = p->use.layers, .n_layers = p->use.n_layers, .look = look, .ctx = p, .flops = p->cost.head};
-    *out = p;
-    return WH_OK;
+    p->probe = (wh_probe){.layers = p->use.layers, .look = look, .ctx = p};
+    wh_code code = finish(p, policy->path, opts, par, err);
+    if (code != WH_OK && !policy->engine) wh_err_wrap(err, "%s", policy->path);
+    p->probe.n_layers = p->use.n_layers;
+    p->probe.flops = p->cost.head;
+    return give_out(out, p, code);
 }
 
 static void free_ticket(ticket *t)

@@ -52,13 +52,15 @@ wh_code wh_prm_open(wh_prm **out, const char *path, const wh_prm_opts *opts, wh_
 /* A head on a policy that runs already. With its probe in a generation the scores are made in passing, and come back
  * with the path as its marks: a scoring then costs nothing, or, for a step whose place was not computed (a blank line
  * that ended the generation), that token or two, as a job of the policy's engine that uses the generation's KV. The
- * scores are the same bits either way. path: the policy's file, for the check of its sha256. Borrows everything; only
- * opts->head is read. */
+ * scores are the same bits either way.
+ *
+ * With policy->engine NULL the PRM gets an engine of its own (opts->engine) and shares the weights alone: any kind can,
+ * when it is the same file as the policy. Borrows everything; isa and form are the policy's. */
 typedef struct wh_prm_policy {
-    const char     *path;
+    const char     *path; /* of its file, for the check of its sha256 and for sentences */
     const wh_model *model;
     const wh_tok   *tok;
-    const wh_chat  *chat;
+    const wh_chat  *chat; /* NULL: it has none */
     wh_engine      *engine;
 } wh_prm_policy;
 wh_code wh_prm_attach(wh_prm **out, const wh_prm_policy *policy, const wh_prm_opts *opts, wh_par *par, wh_err *err);

@@ -608,6 +608,49 @@ static void heads_read_any_layers(void **state)
     unlink(path);
 }
 
+/* The policy's file as a PRM too: its weights, an engine of its own, the same scores. */
+static void a_prm_shares_the_policys_weights(void **state)
+{
+    (void)state;
+    size_t i, k;
+    json_t *e, *c;
+    policy q = open_policy();
+    json_array_foreach (golden, i, e) {
+        const char *head = json_string_value(json_object_get(e, "head")), *kind = json_string_value(json_object_get(e, "kind"));
+        if (strcmp(json_string_value(json_object_get(e, "file")), "judge.gguf") != 0) continue;
+        path_buf path;
+        const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, NULL};
+        wh_prm_opts o = {.kind = kind, .head = head ? path_of(path, head) : NULL,
+                         .engine = {.memory = (size_t)64 << 20, .max_rows = 16, .chunk = 48}};
+        wh_err err;
+        wh_prm *shared, *own = open_entry(e);
+        if (wh_prm_attach(&shared, &on, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+        assert_string_equal(wh_prm_name(shared), wh_prm_name(own));
+        assert_null(wh_prm_probe(shared));
+        json_array_foreach (json_object_get(e, "cases"), k, c) {
+            example x = read_case(c);
+            outcome a = {0}, b = {0};
+            wh_prm_spec s = spec_of(&x, x.n, x.n, &a);
+            submit(own, &s);
+            run(own);
+            s.user = &b;
+            submit(shared, &s);
+            run(shared);
+            assert_true(a.done == 1 && b.done == 1);
+            assert_memory_equal(a.scores, b.scores, x.n * sizeof(double));
+        }
+        wh_prm_free(own);
+        wh_prm_free(shared);
+        o = (wh_prm_opts){.kind = "math-shepherd"};
+        assert_int_equal(wh_prm_attach(&shared, &on, &o, par, &err), WH_ERR_FORMAT);
+        assert_true(strncmp(err.msg, on.path, strlen(on.path)) == 0);
+        o.kind = NULL;
+        assert_int_equal(wh_prm_attach(&shared, &on, &o, par, &err), WH_ERR_ARG);
+        assert_null(shared);
+    }
+    close_policy(&q);
+}
+
 enum { SAMPLES = 8, WRITTEN = 250 };
 
 typedef struct sampled {
@@ -782,6 +825,7 @@ int main(void)
         cmocka_unit_test(broken_heads_are_refused),
         cmocka_unit_test(mistaken_files_are_refused),
         cmocka_unit_test(heads_read_any_layers),
+        cmocka_unit_test(a_prm_shares_the_policys_weights),
         cmocka_unit_test(a_head_on_the_policy_comes_in_passing),
         cmocka_unit_test(descriptions),
         cmocka_unit_test(out_of_memory_is_reported),
