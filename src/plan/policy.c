@@ -39,11 +39,18 @@ double wh_view_cost(const wh_view *v, double tokens)
 
 void wh_view_expect(wh_view *v)
 {
-    double sum = 0, around = v->task.prm_answer_tokens / v->task.answer_tokens;
+    double sum = 0;
     for (size_t i = 0; i < v->n; i++) sum += v->seen[i].tokens;
     v->answer = v->n ? sum / (double)v->n : v->profile->tokens;
     v->sample = wh_view_cost(v, v->answer);
-    v->score = v->task.has_prm ? wh_strategy_compute(&v->task.prm, v->task.prm_prompt_tokens, v->answer * around, 0) : 0;
+    v->score = v->task.has_prm ? wh_view_scoring(v, v->answer) : 0;
+}
+
+double wh_view_scoring(const wh_view *v, double tokens)
+{
+    const wh_task *t = &v->task;
+    if (!t->has_prm) return v->score * tokens / v->answer; /* a bank knows what it cost, and no formula */
+    return wh_strategy_compute(&t->prm, t->prm_prompt_tokens, tokens * t->prm_answer_tokens / t->answer_tokens, tokens / t->step_tokens);
 }
 
 static double logit(double p)
@@ -135,16 +142,28 @@ static bool answered(const wh_view *v)
     return false;
 }
 
-/* The tokens that so many FLOPs pay for, at most `most`. */
-static uint32_t tokens_for(const wh_view *v, double flops, uint32_t most)
+static double cost_and_score(const wh_view *v, double tokens)
 {
-    uint32_t low = 0, high = most;
+    return wh_view_cost(v, tokens) + (v->scoring ? wh_view_scoring(v, tokens) : 0);
+}
+
+/* The tokens that so many FLOPs pay for, at most `most`. */
+static uint32_t tokens_for(const wh_view *v, double flops, uint32_t most, double allowed)
+{
+    uint32_t low = 0, high = allowed < most ? (uint32_t)allowed : most;
     while (low < high) {
         uint32_t middle = low + (high - low + 1) / 2;
-        if (wh_view_cost(v, middle) <= flops) low = middle;
+        if (cost_and_score(v, middle) <= flops) low = middle;
         else high = middle - 1;
     }
     return low;
+}
+
+/* What samples may cost: the PRM has to read the question too, before their first step. */
+static double usable(const wh_view *v)
+{
+    double left = wh_view_left(v) - (v->scoring ? v->question : 0);
+    return left > 0 ? left : 0;
 }
 
 static void stop(wh_action *out, wh_why why) { *out = (wh_action){.what = WH_DO_STOP, .why = why}; }
@@ -154,9 +173,9 @@ void wh_policy_decide(wh_action *out, const wh_policy *policy, const wh_view *v,
     *out = (wh_action){0};
     policy->decide(out, v, params);
     if (out->what == WH_DO_SCORE) {
-        size_t unscored = 0;
-        for (size_t i = 0; i < v->n; i++) unscored += !v->seen[i].scored;
-        if (v->score * (double)unscored > wh_view_left(v)) stop(out, WH_WHY_BUDGET);
+        double price = v->question;
+        for (size_t i = 0; i < v->n; i++) price += v->seen[i].scored ? 0 : wh_view_scoring(v, v->seen[i].tokens);
+        if (price > wh_view_left(v)) stop(out, WH_WHY_BUDGET);
     }
     if (out->what != WH_DO_SAMPLE) return;
     if (v->n >= v->most) {
@@ -164,29 +183,26 @@ void wh_policy_decide(wh_action *out, const wh_policy *policy, const wh_view *v,
         return;
     }
     if (out->n > v->most - v->n) out->n = v->most - v->n;
-    double pays = wh_view_left(v) / (v->sample + (v->scoring ? v->score : 0));
+    double pays = fmin((usable(v) - v->round) / cost_and_score(v, v->answer), v->tokens_left / v->answer);
     if (pays < (double)out->n) out->n = pays < 1 ? 0 : (size_t)pays;
     if (out->n) return;
-    if (answered(v) || tokens_for(v, wh_view_left(v), 1) == 0) stop(out, WH_WHY_BUDGET);
+    if (answered(v) || tokens_for(v, usable(v), 1, v->tokens_left) == 0) stop(out, WH_WHY_BUDGET);
     else out->n = 1;
 }
 
 wh_limits wh_policy_limits(const wh_view *v, const wh_action *a, uint32_t max_tokens)
 {
-    double left = wh_view_left(v), scoring = v->scoring ? v->score : 0;
+    double left = usable(v), tokens = v->tokens_left;
     wh_limits l = {.n = a->n};
-    if (!isfinite(left)) {
-        l.first = l.others = max_tokens;
+    if (answered(v)) {
+        l.first = l.others = tokens_for(v, left / (double)l.n, max_tokens, tokens / (double)l.n);
         return l;
     }
-    if (!answered(v)) {
-        l.first = tokens_for(v, left - scoring, max_tokens);
-        left -= wh_view_cost(v, l.first) + scoring;
-        double pays = left / (v->sample + scoring);
-        if (pays < (double)(l.n - 1)) l.n = 1 + (pays > 0 ? (size_t)pays : 0);
-        if (l.n > 1) l.others = tokens_for(v, left / (double)(l.n - 1) - scoring, max_tokens);
-        return l;
-    }
-    l.first = l.others = tokens_for(v, left / (double)l.n - scoring, max_tokens);
+    l.first = tokens_for(v, left, max_tokens, tokens);
+    left -= cost_and_score(v, l.first);
+    tokens -= l.first;
+    double pays = fmin(left / cost_and_score(v, v->answer), tokens / v->answer);
+    if (pays < (double)(l.n - 1)) l.n = 1 + (pays > 0 ? (size_t)pays : 0);
+    if (l.n > 1) l.others = tokens_for(v, left / (double)(l.n - 1), max_tokens, tokens / (double)(l.n - 1));
     return l;
 }

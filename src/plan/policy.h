@@ -35,10 +35,12 @@ typedef struct wh_view {
     size_t         most;       /* samples there may be, at most: WH_PLAN_MOST, or what a bank has */
     double         answer;     /* tokens that one more sample is expected to have */
     double         sample;     /* FLOPs that one more sample is expected to cost, its scoring not included */
-    double         score;      /* the same for scoring a sample */
+    double         score;      /* the same for scoring it */
+    double         question;   /* FLOPs of the PRM reading the question; 0 once it did */
     double         round;      /* what every round costs whatever its size: the time to read the weights for every
                                   token, as FLOPs that could have been computed in it. 0 where FLOPs alone count */
     double         spent, budget; /* nominal; INFINITY: no limit */
+    double         tokens_left;   /* that may be generated; INFINITY: no limit */
     wh_task        task;
     double         prompt_pass; /* pass@1 as the prompt alone lets expect; NAN: nobody has looked */
     wh_belief         *belief;
@@ -49,6 +51,8 @@ typedef struct wh_view {
 void   wh_view_expect(wh_view *v);
 /* FLOPs of a sample of so many tokens, its prompt not included. */
 double wh_view_cost(const wh_view *v, double tokens);
+/* FLOPs of scoring a sample of so many tokens. */
+double wh_view_scoring(const wh_view *v, double tokens);
 /* What is left of the budget. */
 double wh_view_left(const wh_view *v);
 /* The votes, with the PRM's evidence where samples are scored. */

@@ -75,7 +75,7 @@ bool wh_driver_ending(const wh_search *s);
 /* ---- driver_node.c */
 /* Submit the node's next step, or its whole text. WH_ERR_BUDGET: the path has outgrown the context. */
 wh_code wh_driver_generate(wh_ticket *k, wh_err *err);
-/* The node is written and stays in play: have it scored, or else it is ready. */
+/* The node is written and stays in play: have it scored, where there is a PRM; then it is ready. */
 wh_code wh_driver_score(wh_ticket *k, wh_err *err);
 /* Nothing more to wait for. */
 wh_code wh_driver_ready(wh_ticket *k, wh_err *err);

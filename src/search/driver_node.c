@@ -326,7 +326,7 @@ wh_code wh_driver_score(wh_ticket *k, wh_err *err)
 {
     wh_search *s = k->s;
     wh_node *n = &s->tree.nodes[k->node];
-    if (!k->spec->score || !s->driver->backend.score) return wh_driver_ready(k, err);
+    if (!s->driver->backend.score) return wh_driver_ready(k, err);
     /* Nothing new to judge: it is worth what its parent is. */
     n->value = s->tree.nodes[n->parent].value;
     if (!wh_tree_count_steps(n->text, n->text_len)) return wh_driver_ready(k, err);
@@ -383,7 +383,7 @@ static wh_code after_generation(wh_ticket *k, wh_err *err)
             return wh_driver_ready(k, err);
         }
     }
-    return wh_driver_score(k, err);
+    return k->spec->score ? wh_driver_score(k, err) : wh_driver_ready(k, err);
 }
 
 static wh_code after_scoring(wh_ticket *k, wh_err *err)

@@ -47,6 +47,7 @@ static wh_code expand(wh_search *s, const wh_expand *wish, wh_err *err)
     wh_lane *l = &s->lanes[e->lane];
     l->asked = (l->pending ? l->asked : 0) + e->n;
     uint32_t expansion = ++s->n_expansions;
+    if (t->nodes[e->node].n_children < e->first) t->nodes[e->node].n_children = e->first;
     for (uint32_t i = 0; i < e->n; i++) {
         uint32_t index = t->nodes[e->node].n_children++;
         uint32_t id = ahead(t, e, index);
@@ -82,7 +83,13 @@ static wh_code revive(wh_search *s, uint32_t node, wh_err *err)
     n->fate = WH_FATE_IN_PLAY;
     n->end = WH_END_LENGTH;
     s->lanes[n->lane].pending++;
-    return wh_driver_score(n->ticket, err);
+    return n->ticket->spec->score ? wh_driver_score(n->ticket, err) : wh_driver_ready(n->ticket, err);
+}
+
+static wh_code score(wh_search *s, uint32_t node, wh_err *err)
+{
+    s->lanes[s->tree.nodes[node].lane].pending++;
+    return wh_driver_score(s->tree.nodes[node].ticket, err);
 }
 
 wh_code wh_driver_accept(wh_search *s, uint32_t node, wh_err *err)
@@ -104,6 +111,7 @@ static wh_code fulfil(wh_search *s, const wh_wish *w, wh_err *err)
     switch (w->kind) {
     case WH_WISH_EXPAND: return expand(s, &w->expand, err);
     case WH_WISH_REVIVE: return revive(s, w->node, err);
+    case WH_WISH_SCORE: return score(s, w->node, err);
     case WH_WISH_ACCEPT: return wh_driver_accept(s, w->node, err);
     case WH_WISH_PRUNE: prune(s, w->node); break;
     case WH_WISH_DONE: s->lanes[w->node].done = true; break;

@@ -42,6 +42,7 @@ void wh_wish_expand(wh_wishes *out, const wh_expand *e)
 }
 
 void wh_wish_revive(wh_wishes *out, uint32_t node) { add(out, WH_WISH_REVIVE, node); }
+void wh_wish_score(wh_wishes *out, uint32_t node) { add(out, WH_WISH_SCORE, node); }
 void wh_wish_prune(wh_wishes *out, uint32_t node) { add(out, WH_WISH_PRUNE, node); }
 void wh_wish_accept(wh_wishes *out, uint32_t node) { add(out, WH_WISH_ACCEPT, node); }
 void wh_wish_done(wh_wishes *out, uint32_t lane) { add(out, WH_WISH_DONE, lane); }

@@ -18,6 +18,8 @@
 /* n more samples after a node. */
 typedef struct wh_expand {
     uint32_t    node, n;
+    uint32_t    first; /* number of the first of them among the node's samples, at least: a search that goes on where an
+                          earlier one of the same problem ended */
     uint32_t    lane;
     uint32_t    steps;         /* each sample ends after so many steps; 0: it is a whole answer */
     uint32_t    depth;         /* a path ends with that many steps; 0: no limit (whole answers) */
@@ -33,11 +35,11 @@ typedef struct wh_expand {
     uint32_t    survivors, branch;
 } wh_expand;
 
-typedef enum { WH_WISH_EXPAND, WH_WISH_REVIVE, WH_WISH_PRUNE, WH_WISH_ACCEPT, WH_WISH_DONE } wh_wish_kind;
+typedef enum { WH_WISH_EXPAND, WH_WISH_REVIVE, WH_WISH_SCORE, WH_WISH_PRUNE, WH_WISH_ACCEPT, WH_WISH_DONE } wh_wish_kind;
 
 typedef struct wh_wish {
     wh_wish_kind kind;
-    uint32_t     node; /* REVIVE, PRUNE, ACCEPT; the lane for DONE */
+    uint32_t     node; /* REVIVE, SCORE, PRUNE, ACCEPT; the lane for DONE */
     wh_expand    expand;
 } wh_wish;
 
@@ -49,6 +51,7 @@ typedef struct wh_wishes {
 
 void wh_wish_expand(wh_wishes *out, const wh_expand *e);
 void wh_wish_revive(wh_wishes *out, uint32_t node); /* an overlong step is taken back, as an end (LENGTH) */
+void wh_wish_score(wh_wishes *out, uint32_t node);  /* of a node that was sampled without; where there is a PRM */
 void wh_wish_prune(wh_wishes *out, uint32_t node);  /* the node and what is below it leave the game */
 /* The path to a node is a solution; wished twice, it is two samples. What has not ended ends (STUCK). */
 void wh_wish_accept(wh_wishes *out, uint32_t node);

@@ -18,7 +18,7 @@ const char *wh_end_name(wh_end end)
     static const char *const names[] = {
         [WH_END_NONE] = "none",       [WH_END_EOS] = "eos",         [WH_END_BOXED] = "boxed",
         [WH_END_DEPTH] = "depth",     [WH_END_LENGTH] = "length",   [WH_END_CONTEXT] = "context",
-        [WH_END_LOOP] = "loop",       [WH_END_STUCK] = "stuck",     [WH_END_CANCELLED] = "cancelled",
+        [WH_END_LOOP] = "loop",       [WH_END_BUDGET] = "budget",   [WH_END_STUCK] = "stuck",     [WH_END_CANCELLED] = "cancelled",
     };
     return names[end];
 }

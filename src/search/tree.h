@@ -27,6 +27,7 @@ typedef enum {
     WH_END_LENGTH,    /* as many tokens as allowed */
     WH_END_CONTEXT,   /* the model's context is full */
     WH_END_LOOP,      /* the text repeats itself */
+    WH_END_BUDGET,    /* the budget did not pay for more of it: it does not vote */
     WH_END_STUCK,     /* every attempt at a next step failed */
     WH_END_CANCELLED  /* stopped from outside; what was written so far is kept */
 } wh_end;

@@ -20,7 +20,7 @@ const wh_vote *wh_vote_find(const char *name)
     return NULL;
 }
 
-static bool votes(const wh_sample *s) { return s->end != WH_END_CANCELLED; }
+static bool votes(const wh_sample *s) { return s->end != WH_END_CANCELLED && s->end != WH_END_BUDGET; }
 
 static void group_strings(wh_sample *s, size_t n, size_t *n_groups)
 {

@@ -30,7 +30,7 @@ typedef enum {
     WH_GROUP_STRING /* the official code: the very same string, and "" is an answer like any other */
 } wh_grouping;
 
-/* Set group of each sample (one that was cut off from outside does not vote); *n_groups = how many. */
+/* Set group of each sample (one that was cut off from outside, or by a budget, does not vote); *n_groups = how many. */
 wh_code wh_vote_group(wh_sample *s, size_t n, size_t *n_groups, wh_grouping grouping, wh_err *err);
 
 /* One score of a path from the scores r_1 .. r_H of its steps; -1 for none (method.md §2.6). */

@@ -146,7 +146,7 @@ static wh_code run_one(run *r, fake *f, const char *command, uint64_t seed)
 
 /* Run a problem on f, which is closed then, with allocation k failing: an error or a result, never a crash or a
  * leak. false: there was no k-th allocation. */
-static bool run_out_of_memory(fake *f, const char *command, bool speculate, long k)
+__attribute__((unused)) static bool run_out_of_memory(fake *f, const char *command, bool speculate, long k)
 {
     wh_backend backend = fake_open(f);
     wh_driver_opts opts = {.speculate = speculate};

@@ -206,9 +206,9 @@ static void stage(scene *s, const char *policy, double budget)
     wh_profile_priors(&s->profile);
     s->profile.tokens = 100;
     assert_int_equal(wh_policy_parse(&s->policy, &s->params, policy, &s->profile, &err), WH_OK);
-    s->view = (wh_view){.seen = s->seen, .most = WH_PLAN_MOST, .budget = budget, .profile = &s->profile, .prompt_pass = NAN,
+    s->view = (wh_view){.seen = s->seen, .most = WH_PLAN_MOST, .budget = budget, .tokens_left = INFINITY, .profile = &s->profile, .prompt_pass = NAN,
                         .belief = believe(s->profile.votes.a, s->profile.votes.b, s->profile.votes.theta),
-                        .task = {.prompt_tokens = 50, .answer_tokens = 1, .policy = {.body = 700, .head = 300, .attn_per_key = 1, .params = 500}}};
+                        .task = {.prompt_tokens = 50, .answer_tokens = 1, .step_tokens = 20, .policy = {.body = 700, .head = 300, .attn_per_key = 1, .params = 500}}};
     wh_view_expect(&s->view);
 }
 
