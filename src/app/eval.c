@@ -20,7 +20,7 @@ wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err)
     if (v->o->shard.of) wh_buf_printf(&shard, "%lld/%lld", (long long)v->o->shard.part, (long long)v->o->shard.of);
     *out = json_pack("{s:{s:s, s:s*}, s:{s:s, s:s, s:s*}, s:o, s:o, s:I}", "data", "sha256", v->data.sha256, "shard", shard.data, "policy",
                      "name", wh_buf_str(&v->l.name), "sha256", sha256, "form", v->l.model->form == WH_MAT_FAST ? "fast" : NULL, "prm", prm,
-                     "search", wh_search_opts_json(&v->choice), "seed", (json_int_t)v->o->seed);
+                     "search", v->spend.on ? wh_spend_json(&v->spend) : wh_search_opts_json(&v->choice), "seed", (json_int_t)v->o->seed);
     wh_buf_free(&shard);
     return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
 }
@@ -58,10 +58,10 @@ static json_t *scores_json(const wh_sample *s)
     return scores;
 }
 
-static json_t *sample_record(const wh_question *q, const wh_tree *t, const wh_sample *s, bool right)
+json_t *wh_eval_sample_record(const wh_question *q, const wh_tree *t, const wh_sample *s, size_t index, bool right)
 {
     return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o, s:I, s:s, s:o, s:i, s:b, s:f, s:o, s:I}", "record", "sample", "line",
-                     (json_int_t)q->line, "id", q->id, "sample", (json_int_t)s->index, "text", wh_json_text(s->text, s->text_len), "ids",
+                     (json_int_t)q->line, "id", q->id, "sample", (json_int_t)index, "text", wh_json_text(s->text, s->text_len), "ids",
                      token_ids(t, s), "tokens", (json_int_t)s->tokens, "stop", wh_end_name(s->end), "answer",
                      wh_json_text(s->answer, strlen(s->answer)), "group", (int)s->group, "correct", right, "logprob", s->logprob, "scores",
                      scores_json(s), "seed", (json_int_t)q->seed);
@@ -78,27 +78,20 @@ wh_code wh_eval_cost(wh_eval *v, wh_err *err)
     return WH_OK;
 }
 
-json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *right, const wh_sizes *sizes, double seconds)
+json_t *wh_eval_close_record(const wh_question *q, const wh_eval_result *r)
 {
-    const wh_result *r = done->result;
     char sha256[65];
     wh_file_sha256(sha256, q->problem, strlen(q->problem));
-    json_t *records = json_array(), *groups = json_array(), *correct = json_array(), *scores = json_array();
-    bool ok = true;
-    for (size_t i = 0; ok && i < r->n_samples; i++) {
-        ok = json_array_append_new(records, sample_record(q, done->tree, &r->samples[i], right[i])) == 0;
+    json_t *groups = json_array(), *correct = json_array(), *scores = json_array();
+    for (size_t i = 0; i < r->n; i++) {
         json_array_append_new(groups, json_integer(r->samples[i].group));
-        json_array_append_new(correct, json_boolean(right[i]));
+        json_array_append_new(correct, json_boolean(r->right[i]));
         json_array_append_new(scores, scores_json(&r->samples[i]));
     }
-    json_t *close = json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:f}", "record", "problem", "line",
-                              (json_int_t)q->line, "id", q->id, "problem_sha256", sha256, "groups", groups, "correct", correct, "scores",
-                              scores, "unscored", (json_int_t)r->n_unscored, "sizes", wh_sizes_json(sizes), "policy",
-                              wh_json_ledger(&r->policy), "prm", wh_json_ledger(&r->prm), "speculative", wh_json_ledger(&r->speculative),
-                              "seconds", seconds);
-    if (ok && json_array_append_new(records, close) == 0) return records;
-    json_decref(records);
-    return NULL;
+    return json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:f}", "record", "problem", "line", (json_int_t)q->line,
+                     "id", q->id, "problem_sha256", sha256, "groups", groups, "correct", correct, "scores", scores, "unscored",
+                     (json_int_t)r->unscored, "sizes", wh_sizes_json(&r->sizes), "policy", wh_json_ledger(&r->policy), "prm",
+                     wh_json_ledger(&r->prm), "speculative", wh_json_ledger(&r->speculative), "seconds", r->seconds);
 }
 
 static wh_code replay_problem(wh_eval *v, const json_t *record, wh_err *err)
@@ -108,6 +101,9 @@ static wh_code replay_problem(wh_eval *v, const json_t *record, wh_err *err)
     wh_code code = wh_score_add(&v->score, r.samples, r.right, r.n, err);
     wh_score_spend(&v->score, &r.policy, &r.prm, &r.speculative, r.unscored, r.seconds);
     wh_sizes_add(&v->sizes, &r.sizes);
+    const json_t *stop = json_object_get(json_object_get(record, "plan"), "why");
+    for (int i = 0; i <= WH_WHY_MOST; i++)
+        if (json_is_string(stop) && strcmp(json_string_value(stop), wh_why_name((wh_why)i)) == 0) v->stops[i]++;
     wh_record_free(&r);
     return code;
 }
@@ -117,6 +113,7 @@ wh_code wh_eval_replay(void *user, const json_t *record, wh_err *err)
     wh_eval *v = user;
     const char *kind = json_string_value(json_object_get(record, "record"));
     if (kind && strcmp(kind, "costs") == 0) v->costs_known = true;
+    if (kind && strcmp(kind, "part") == 0) return wh_eval_keep_part(v, record, err);
     if (!wh_record_closes(record)) return WH_OK;
     size_t line = (size_t)json_integer_value(json_object_get(record, "line"));
     for (size_t i = 0; i < v->data.n; i++)

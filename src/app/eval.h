@@ -8,6 +8,7 @@
 #include "app/reward.h"
 #include "app/score.h"
 #include "app/search_opts.h"
+#include "app/spend.h"
 #include "journal/journal.h"
 #include "search/driver.h"
 
@@ -32,6 +33,9 @@ typedef struct wh_eval {
     wh_journal         *journal;
     wh_score            score;
     wh_sizes            sizes;
+    wh_spend            spend; /* on: a policy decides how many samples are drawn */
+    size_t              stops[WH_WHY_MOST + 1]; /* problems by why the policy stopped */
+    json_t             *parts; /* of sets, from the journal: by "wave:line" */
     wh_costs            costs; /* zero until the models are there */
     bool                costs_known; /* by the journal */
 
@@ -40,7 +44,7 @@ typedef struct wh_eval {
     uint64_t fresh_tokens;
     wh_code  code; /* why a callback wants the run to end */
     wh_err  *err;
-} wh_eval; /* starts as {.o, .choice} */
+} wh_eval; /* starts as {.o, .choice, .spend} */
 
 /* eval_run.c: everything from the problem set to the result that is printed. The journal keeps what was done when it
  * fails; WH_ERR_CANCELLED: interrupted. */
@@ -56,8 +60,32 @@ wh_code wh_eval_cost(wh_eval *v, wh_err *err);
 /* How large a problem and its samples are, for the forecast. */
 wh_code wh_eval_measure(wh_sizes *out, const wh_eval *v, const wh_event *done, wh_err *err);
 
-/* The records of a problem: one per sample, and one that closes it. NULL: no memory. */
-json_t *wh_eval_records(const wh_question *q, const wh_event *done, const bool *right, const wh_sizes *sizes, double seconds);
+/* Is each sample right? */
+wh_code wh_eval_grade(bool *right, const wh_question *q, const wh_sample *s, size_t n, wh_err *err);
+
+/* What closes a problem; samples have their groups. */
+typedef struct wh_eval_result {
+    const wh_sample *samples;
+    const bool      *right;
+    size_t           n, unscored;
+    wh_sizes         sizes;
+    wh_ledger        policy, prm, speculative;
+    double           seconds;
+} wh_eval_result;
+
+/* The record of a sample, number `index` of its problem; t is the tree it comes from. */
+json_t *wh_eval_sample_record(const wh_question *q, const wh_tree *t, const wh_sample *s, size_t index, bool right);
+/* The record that closes a problem. */
+json_t *wh_eval_close_record(const wh_question *q, const wh_eval_result *r);
+
+/* A problem is done: append records (taken; may be NULL) and what closes it to the journal as one frame, and count it.
+ * more: fields for the closing record, taken; may be NULL. */
+wh_code wh_eval_close(wh_eval *v, const wh_question *q, const wh_eval_result *r, json_t *records, json_t *more, wh_err *err);
+
+/* eval_spend.c: the problems as a policy decides. */
+wh_code wh_eval_spend(wh_eval *v, const wh_tok_ids *prompts, wh_err *err);
+/* For wh_eval_replay: a record of a set's part. */
+wh_code wh_eval_keep_part(wh_eval *v, const json_t *record, wh_err *err);
 
 /* A wh_journal_each: takes the closing records (they repeat what the samples came to) of problems in the
  * set; user is the wh_eval. */

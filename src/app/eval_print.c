@@ -4,6 +4,8 @@
 #include "app/json.h"
 #include "app/out.h"
 #include "base/clock.h"
+
+#include <math.h>
 #include "base/stat.h"
 
 void wh_eval_show(const wh_eval *v)
@@ -51,11 +53,29 @@ static cost cost_of(const wh_eval *v)
     const wh_score *s = &v->score;
     cost c = {.policy = (double)wh_ledger_total(&s->policy), .prm = (double)wh_ledger_total(&s->prm)};
     c.paper = (double)wh_ledger_paper(&s->policy, &v->costs.policy);
+    if (v->spend.on) return c; /* nobody knew how many samples it would be */
     wh_forecast(&c.expected_policy, &c.expected_prm, &v->sizes, &v->costs, v->choice.strategy, &v->choice.params);
     return c;
 }
 
 static double ratio(double counted, double expected) { return counted > 0 ? expected / counted : 0; }
+
+/* What there was to spend, on all problems so far; INFINITY: no limit. */
+static double to_spend(const wh_eval *v)
+{
+    return isfinite(v->spend.total) ? v->spend.total : v->spend.live.budget * (double)v->score.problems;
+}
+
+static json_t *plan_json(const wh_eval *v)
+{
+    json_t *o = wh_spend_json(&v->spend), *stops = json_object();
+    for (int i = 0; i <= WH_WHY_MOST; i++) json_object_set_new(stops, wh_why_name((wh_why)i), json_integer((json_int_t)v->stops[i]));
+    json_object_set_new(o, "samples", json_integer((json_int_t)v->score.samples));
+    json_object_set_new(o, "to_spend", isfinite(to_spend(v)) ? json_real(to_spend(v)) : json_null());
+    json_object_set_new(o, "stops", stops);
+    json_object_set_new(o, "fitted", json_boolean(v->spend.profile.fitted));
+    return o;
+}
 
 static void print_json(const wh_eval *v)
 {
@@ -72,6 +92,7 @@ static void print_json(const wh_eval *v)
     json_object_set_new(o, "strategy", json_string(v->choice.strategy->name));
     json_object_set_new(o, "vote", json_string(wh_rule_name(name, &s->rules[s->chosen])));
     json_object_set_new(o, "n", json_integer((json_int_t)v->choice.n_samples));
+    if (v->spend.on) json_object_set_new(o, "plan", plan_json(v));
     json_object_set_new(o, "seed", json_integer(v->o->seed));
     json_object_set_new(o, "policy", json_string(wh_buf_str(&v->l.name)));
     json_object_set_new(o, "prm", v->reward.prm ? json_string(wh_buf_str(&v->reward.name)) : json_null());
@@ -96,7 +117,7 @@ static void print_votes(const wh_score *s)
     size_t from = s->levels > COLUMNS ? s->levels - COLUMNS : 0;
     char name[WH_RULE_NAME];
     wh_out_printf("\n%-14s", "vote");
-    for (size_t i = from; i < s->levels; i++) wh_out_printf(i + 1 < s->levels ? "  n = %-10zu" : "  n = %zu", s->n[i]);
+    for (size_t i = from; i < s->levels && s->n[i]; i++) wh_out_printf(i + 1 < s->levels ? "  n = %-10zu" : "  n = %zu", s->n[i]);
     wh_out_puts("\n");
     for (size_t r = 0; r < s->n_rules; r++) {
         wh_out_printf("%-14s", wh_rule_name(name, &s->rules[r]));
@@ -109,14 +130,9 @@ static void print_votes(const wh_score *s)
     }
 }
 
-static void print_text(const wh_eval *v)
+/* A line for each n. */
+static void print_levels(const wh_score *s)
 {
-    const wh_score *s = &v->score;
-    const cost c = cost_of(v);
-    char name[WH_RULE_NAME], time[24], exact[24], other[24];
-    wh_out_printf("%s: %zu of %zu problems, %s, seed %lld, policy %s", v->o->data, s->problems, v->data.n, v->choice.strategy->name,
-                  (long long)v->o->seed, wh_buf_str(&v->l.name));
-    if (v->reward.prm) wh_out_printf(", PRM %s, vote %s", wh_buf_str(&v->reward.name), wh_rule_name(name, &s->rules[s->chosen]));
     wh_out_puts("\n\n    n   accuracy   95 % interval   a sample right\n");
     for (size_t i = 0; i < s->levels; i++) {
         double low, high, all = (double)s->problems;
@@ -124,6 +140,34 @@ static void print_text(const wh_eval *v)
         wh_out_printf("%5zu   %5.1f %%    [%4.1f, %4.1f]    %5.1f %%\n", s->n[i], 100 * (double)s->right[s->chosen][i] / all, 100 * low,
                       100 * high, 100 * (double)s->passed[i] / all);
     }
+}
+
+/* How the budget was spent. */
+static void print_plan(const wh_eval *v)
+{
+    const wh_score *s = &v->score;
+    double low, high, all = (double)s->problems, spent = (double)(wh_ledger_total(&s->policy) + wh_ledger_total(&s->prm));
+    char a[24], b[24];
+    wh_stat_wilson(&low, &high, s->right[s->chosen][0], s->problems);
+    wh_out_printf("%s\n\naccuracy %.1f %% [%.1f, %.1f], a sample right %.1f %%, %.2f samples per problem\n",
+                  v->spend.profile.fitted ? "" : "; no profile: priors", 100 * (double)s->right[s->chosen][0] / all, 100 * low, 100 * high,
+                  100 * (double)s->passed[0] / all, (double)s->samples / all);
+    if (isfinite(to_spend(v)))
+        wh_out_printf("%s of %s spent (%.1f %%)\n", wh_out_flops(a, spent), wh_out_flops(b, to_spend(v)), 100 * spent / to_spend(v));
+    for (int i = 0; i <= WH_WHY_MOST; i++)
+        if (v->stops[i]) wh_out_printf("%6zu problem%s: %s\n", v->stops[i], v->stops[i] == 1 ? "" : "s", wh_spend_why((wh_why)i));
+}
+
+static void print_text(const wh_eval *v)
+{
+    const wh_score *s = &v->score;
+    const cost c = cost_of(v);
+    char name[WH_RULE_NAME], time[24], exact[24], other[24];
+    wh_out_printf("%s: %zu of %zu problems, %s, seed %lld, policy %s", v->o->data, s->problems, v->data.n,
+                  v->spend.on ? wh_buf_str(&v->spend.scheduler) : v->choice.strategy->name, (long long)v->o->seed, wh_buf_str(&v->l.name));
+    if (v->reward.prm) wh_out_printf(", PRM %s, vote %s", wh_buf_str(&v->reward.name), wh_rule_name(name, &s->rules[s->chosen]));
+    if (v->spend.on) print_plan(v);
+    else print_levels(s);
     if (v->reward.prm) print_votes(s);
     if (s->samples)
         wh_out_printf("\n%.1f %% of %zu samples are right\n", 100 * (double)s->right_samples / (double)s->samples, s->samples);

@@ -26,13 +26,38 @@ const wh_opt wh_eval_options[WH_EVAL_OPTIONS] = {
 
 /* ---- a problem that is done ---------------------------------------------------------------------------------- */
 
-static wh_code grade(bool *right, const wh_question *q, const wh_sample *s, size_t n, wh_err *err)
+wh_code wh_eval_grade(bool *right, const wh_question *q, const wh_sample *s, size_t n, wh_err *err)
 {
     size_t gold = strlen(q->gold);
     for (size_t i = 0; i < n; i++) {
         right[i] = false;
         if (*s[i].answer) WH_TRY(wh_answer_grade(&right[i], q->gold, gold, s[i].answer, strlen(s[i].answer), err));
     }
+    return WH_OK;
+}
+
+static wh_code append(wh_eval *v, const wh_question *q, const wh_eval_result *r, json_t *records, json_t *more, wh_err *err)
+{
+    if (!v->journal) return WH_OK;
+    json_t *close = wh_eval_close_record(q, r);
+    if (more) json_object_update(close, more);
+    if (json_array_append_new(records, close) != 0) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
+    return wh_journal_append(v->journal, records, err);
+}
+
+wh_code wh_eval_close(wh_eval *v, const wh_question *q, const wh_eval_result *r, json_t *records, json_t *more, wh_err *err)
+{
+    if (!records) records = json_array();
+    wh_code code = append(v, q, r, records, more, err);
+    json_decref(records);
+    json_decref(more);
+    WH_TRY(code);
+    WH_TRY(wh_score_add(&v->score, r->samples, r->right, r->n, err));
+    wh_sizes_add(&v->sizes, &r->sizes);
+    wh_score_spend(&v->score, &r->policy, &r->prm, &r->speculative, r->unscored, r->seconds);
+    v->fresh++;
+    v->fresh_tokens += r->policy.decode_tokens;
+    wh_eval_show(v);
     return WH_OK;
 }
 
@@ -43,25 +68,19 @@ static wh_code take_result(wh_eval *v, const wh_question *q, const wh_event *e, 
     if (r->cancelled) return WH_OK; /* not all of its samples are there: the next run does it again */
     bool *right = wh_mem_alloc(r->n_samples, sizeof *right);
     if (!right) return wh_err_set(err, WH_ERR_NOMEM, "no memory to grade %zu samples", r->n_samples);
-    double now = wh_clock_now(), seconds = now - v->last;
+    double now = wh_clock_now();
+    wh_eval_result done = {.samples = r->samples, .right = right, .n = r->n_samples, .unscored = r->n_unscored, .policy = r->policy,
+                           .prm = r->prm, .speculative = r->speculative, .seconds = now - v->last};
     v->last = now;
-    wh_sizes sizes;
-    wh_code code = grade(right, q, r->samples, r->n_samples, err);
-    if (code == WH_OK) code = wh_eval_measure(&sizes, v, e, err);
-    if (code == WH_OK && v->journal) {
-        json_t *records = wh_eval_records(q, e, right, &sizes, seconds);
-        code = records ? wh_journal_append(v->journal, records, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
-        json_decref(records);
-    }
-    if (code == WH_OK) code = wh_score_add(&v->score, r->samples, right, r->n_samples, err);
+    wh_code code = wh_eval_grade(right, q, r->samples, r->n_samples, err);
+    if (code == WH_OK) code = wh_eval_measure(&done.sizes, v, e, err);
+    json_t *records = json_array();
+    for (size_t i = 0; code == WH_OK && v->journal && i < r->n_samples; i++)
+        json_array_append_new(records, wh_eval_sample_record(q, e->tree, &r->samples[i], i, right[i]));
+    if (code == WH_OK) code = wh_eval_close(v, q, &done, records, NULL, err);
+    else json_decref(records);
     free(right);
-    WH_TRY(code);
-    wh_sizes_add(&v->sizes, &sizes);
-    wh_score_spend(&v->score, &r->policy, &r->prm, &r->speculative, r->n_unscored, seconds);
-    v->fresh++;
-    v->fresh_tokens += r->policy.decode_tokens;
-    wh_eval_show(v);
-    return WH_OK;
+    return code;
 }
 
 static void on_event(void *user, const wh_event *e)
@@ -150,8 +169,9 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
     if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
     if (code == WH_OK) code = wh_eval_cost(v, err);
+    if (code == WH_OK && v->spend.on) code = wh_spend_open(&v->spend, &v->costs, err);
     if (code == WH_OK) code = open_journal(v, err);
-    if (code == WH_OK) code = solve_all(v, prompts, err);
+    if (code == WH_OK) code = v->spend.on ? wh_eval_spend(v, prompts, err) : solve_all(v, prompts, err);
     wh_err second;
     wh_code closing = wh_journal_close(v->journal, &second);
     v->journal = NULL;
@@ -167,7 +187,8 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
 wh_code wh_eval_solve(wh_eval *v, const wh_reward_opts *reward, const wh_load_opts *machine, wh_err *err)
 {
     wh_interrupt_catch();
-    wh_score_init(&v->score, v->choice.n_samples, v->choice.strategy->nested, wh_reward_wanted(reward), &v->choice.rule);
+    /* A policy gives every problem a number of its own: there is one row, of no n. */
+    wh_score_init(&v->score, v->spend.on ? 0 : v->choice.n_samples, v->choice.strategy->nested && !v->spend.on, wh_reward_wanted(reward), &v->choice.rule);
     wh_code code = evaluate(v, reward, machine, err);
     if (v->score.problems) wh_eval_print(v);
     if (code == WH_OK && wh_interrupt_asked())
@@ -180,6 +201,8 @@ void wh_eval_free(wh_eval *v)
 {
     wh_dataset_free(&v->data);
     free(v->done);
+    json_decref(v->parts);
+    wh_spend_free(&v->spend);
     wh_reward_free(&v->reward);
     wh_load_free(&v->l);
 }

@@ -16,6 +16,10 @@ static wh_code elect(bool *elected, const wh_rule *rule, const wh_sample *sample
 {
     size_t found;
     wh_tally *tally;
+    bool scored = false; /* a policy may have found that scores are not worth it */
+    for (size_t k = 0; k < n; k++) scored |= samples[k].scores != NULL;
+    const wh_rule majority = {.vote = &wh_vote_majority};
+    if (!scored) rule = &majority;
     WH_TRY(wh_rule_count(&tally, &found, rule, samples, n, err));
     *elected = false;
     for (size_t k = 0; k < n; k++) *elected |= found && samples[k].group == tally[0].group && right[k];

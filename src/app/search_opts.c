@@ -147,6 +147,16 @@ wh_code wh_search_opts_set(wh_search_opts *o, const char *name, const char *text
     return wh_err_set(err, WH_ERR_ARG, "no strategy has a parameter %s", name);
 }
 
+bool wh_search_opts_typed(const wh_search_opts *o, const char *name)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        const char *text;
+        memcpy(&text, (const char *)o + o->table[i].at, sizeof text);
+        if (strcmp(o->table[i].name, name) == 0) return text && text != o->table[i].init;
+    }
+    return false;
+}
+
 wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, const wh_reward_opts *reward, wh_err *err)
 {
     *out = (wh_search_choice){.grouping = wh_reward_grouping(reward), .speculate = reward->speculate};

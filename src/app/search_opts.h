@@ -42,6 +42,9 @@ void    wh_search_opts_free(wh_search_opts *o);
 /* As if it had been typed; borrows the text. WH_ERR_ARG: no strategy has it. */
 wh_code wh_search_opts_set(wh_search_opts *o, const char *name, const char *text, wh_err *err);
 
+/* Was it given? */
+bool wh_search_opts_typed(const wh_search_opts *o, const char *name);
+
 /* After parsing. "majority" is another name for best_of_n with the majority vote. WH_ERR_ARG: the strategy, or the
  * vote, needs a PRM. */
 wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, const wh_reward_opts *reward, wh_err *err);

@@ -1,6 +1,7 @@
 /* Across the problems of a set: the next unit of compute goes where the expected gain per FLOP is largest, whatever
  * that problem is, until the budget of all is spent. Problems that are decided, and those on which samples never
- * agree, gain little and are left alone. */
+ * agree, gain little and are left alone. Where there is a PRM samples are scored as they come: it could not go back to
+ * a problem whose samples are no longer in memory. */
 #include "plan/gain.h"
 
 typedef struct params {
@@ -16,12 +17,9 @@ static void decide(wh_action *out, const wh_view *v, const void *params_)
 {
     const params *p = params_;
     wh_ballot votes;
-    wh_action score;
     wh_view_ballot(v, &votes);
     wh_gain_sample(out, v, &votes);
-    wh_gain_score(&score, v, &votes);
     wh_gain_stride(out, 0); /* one by one: the batch is filled by other problems */
-    if (score.gain * out->cost > out->gain * score.cost) *out = score;
     if (out->gain * v->sample >= p->least * out->cost) return;
     bool hopeless = wh_belief_best(v->belief, &votes, NULL) < wh_bin_bounds[WH_BIN_EASY];
     *out = (wh_action){.what = WH_DO_STOP, .why = hopeless ? WH_WHY_HOPELESS : WH_WHY_CERTAIN};

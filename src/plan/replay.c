@@ -52,6 +52,7 @@ static void begin(course *c, const wh_bank *bank, size_t problem, const wh_repla
         .seen = c->seen,
         .most = p->n < WH_PLAN_MOST ? p->n : WH_PLAN_MOST,
         .can_score = bank->scored && spec->vote->needs_scores,
+        .scoring = spec->policy->whole_set && bank->scored && spec->vote->needs_scores,
         .can_search = p->n_runs > 0,
         .budget = spec->budget,
         .tokens_left = INFINITY,
