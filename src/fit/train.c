@@ -209,7 +209,13 @@ static wh_code measure(trainer *t, const float *logits, double *slope, double *o
     }
     wh_train_calibrate(slope, offset, t->z, t->y, last);
     for (size_t i = 0; i < s->n; i++) s->points[i].score = 1 / (1 + exp(-(*slope * (double)logits[i] + *offset)));
-    return wh_measure_points(m, s->points, s->n, err);
+    WH_TRY(wh_measure_points(m, s->points, s->n, err));
+    /* What is wanted may be a probability, which points do not know. */
+    for (size_t i = 0; i < last; i++) t->z[i] = 1 / (1 + exp(-(*slope * t->z[i] + *offset)));
+    m->loss = wh_measure_loss(t->z, t->y, last);
+    m->brier = wh_measure_brier(t->z, t->y, last);
+    m->ece = wh_measure_ece(t->z, t->y, last);
+    return WH_OK;
 }
 
 static double merit(const trainer *t, const wh_measure *m)

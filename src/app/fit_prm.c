@@ -1,0 +1,171 @@
+/* whet fit prm: a head that says how right a solution is so far. Its labels are outcomes: a step of a solution that ends
+ * right is right (Cobbe et al. 2021, token-level verifiers; an estimate of the soft labels of Math-Shepherd with one
+ * completion, the sample itself). */
+#include "app/fit.h"
+#include "app/judged.h"
+#include "app/json.h"
+#include "app/out.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A sample counts as much as any other, however many steps it has. */
+static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *features, bool last_only)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < features->n; i++) {
+        const wh_feature *x = &features->list[i];
+        const wh_fit_problem *p = &f->data.problems[x->problem];
+        bool right = p->samples[x->sample].right;
+        for (size_t row = last_only && x->rows ? x->rows - 1 : 0; row < x->rows; row++, at++) {
+            wh_features_get(features, set->x + at * set->d, x, row, f->layers, f->n_layers);
+            set->y[at] = right;
+            set->weight[at] = last_only ? 1 : 1 / (float)x->rows;
+            set->points[at] = (wh_point){.problem = x->problem, .step = (uint32_t)row, .steps = (uint32_t)x->rows, .right = right};
+            set->hash[at] = p->hash;
+        }
+    }
+}
+
+static size_t count_rows(const wh_features *features, bool last_only)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < features->n; i++) n += last_only ? features->list[i].rows > 0 : features->list[i].rows;
+    return n;
+}
+
+static wh_code train(wh_fit *f, wh_err *err)
+{
+    wh_features features = {0};
+    wh_train_set set = {0};
+    bool last_only = strcmp(f->o->positions, "last") == 0;
+    wh_code code = wh_fit_features(f, &features, &f->data, WH_FEATURES_STEPS, err);
+    if (code == WH_OK) code = wh_fit_set_create(&set, count_rows(&features, last_only), f->n_layers * f->config.d, err);
+    if (code == WH_OK) {
+        fill_rows(&set, f, &features, last_only);
+        code = wh_fit_train(f, &set, WH_TRAIN_BY_WITHIN, true, err);
+    }
+    wh_fit_set_free(&set);
+    wh_err second;
+    wh_code closing = wh_features_close(&features, code == WH_OK ? err : &second);
+    return code == WH_OK ? closing : code;
+}
+
+/* ---- trying it on other journals -------------------------------------------------------------------------------------- */
+
+static wh_code score_samples(const wh_fit *f, wh_judged_sample *out, const wh_features *features, wh_err *err)
+{
+    const wh_net *net = &f->result.net;
+    float *x = wh_mem_alloc(net->d, sizeof *x), *scratch = wh_mem_alloc(wh_net_scratch(net), sizeof *scratch), logit;
+    wh_code code = x && scratch ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory to score");
+    for (size_t i = 0; code == WH_OK && i < features->n; i++) {
+        const wh_feature *from = &features->list[i];
+        out[i].scores = wh_mem_alloc(from->rows, sizeof *out[i].scores);
+        if (!out[i].scores) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", from->rows);
+        for (size_t row = 0; code == WH_OK && row < from->rows; row++) {
+            wh_features_get(features, x, from, row, f->layers, f->n_layers);
+            wh_net_run(net, &logit, x, 1, scratch);
+            out[i].scores[out[i].n++] = 1 / (1 + exp(-(double)logit));
+        }
+    }
+    free(x);
+    free(scratch);
+    return code;
+}
+
+static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
+{
+    const wh_samples_opts from = {.journals = f->o->test, .data = f->from->data};
+    wh_fit_data data;
+    wh_features features = {0};
+    wh_code code = wh_samples_load(&data, &from, err);
+    if (code == WH_OK) code = wh_fit_features(f, &features, &data, WH_FEATURES_STEPS, err);
+    wh_judged_sample *scores = code == WH_OK ? wh_mem_zalloc(data.n_samples, sizeof *scores) : NULL;
+    if (code == WH_OK && !scores) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", data.n_samples);
+    if (code == WH_OK) code = score_samples(f, scores, &features, err);
+    if (code == WH_OK) code = wh_judged_count(out, &data, scores, err);
+    for (size_t i = 0; scores && i < data.n_samples; i++) free(scores[i].scores);
+    free(scores);
+    wh_err second;
+    wh_code closing = wh_features_close(&features, code == WH_OK ? err : &second);
+    wh_fit_data_free(&data);
+    return code == WH_OK ? closing : code;
+}
+
+/* ---- showing ------------------------------------------------------------------------------------------------------------ */
+
+static void print_text(const wh_fit *f, const wh_judged *test)
+{
+    const wh_train_result *r = &f->result;
+    char time[24], size[24];
+    wh_out_printf("fitted on %zu samples of %zu problems (%zu states of %zu numbers) in %s\n", f->data.n_samples, f->data.n, f->rows,
+                  f->n_layers * f->config.d, wh_out_duration(time, r->seconds));
+    if (f->feature_tokens)
+        wh_out_printf("states of %llu tokens computed in %s\n", (unsigned long long)f->feature_tokens, wh_out_duration(time, f->feature_seconds));
+    wh_out_printf("\nl2        within   all     loss%s\n", r->net.hidden ? "    epochs" : "");
+    for (size_t i = 0; i < r->n_grid; i++) {
+        const wh_measure *m = &r->grid[i].measure;
+        wh_out_printf("%-8g %6.3f  %6.3f  %6.3f", r->grid[i].l2, m->last.within, m->last.all, m->loss);
+        if (r->net.hidden) wh_out_printf("    %zu", r->grid[i].epochs);
+        wh_out_printf("%s\n", r->grid[i].l2 == r->l2 ? "  *" : "");
+    }
+    wh_out_printf("\non problems that the fit had not seen (%lld folds):\n", (long long)f->o->folds);
+    wh_judged_print_measure(&r->measure);
+    wh_out_printf("calibration: %.3f · logit %+.3f\n", r->slope, r->offset);
+    if (r->n_curve) wh_out_puts("\nproblems  within   all\n");
+    for (size_t i = 0; i < r->n_curve; i++)
+        wh_out_printf("%8zu  %6.3f  %6.3f\n", r->curve[i].problems, r->curve[i].measure.last.within, r->curve[i].measure.last.all);
+    if (f->o->test.n) {
+        wh_out_puts("\non the test journals:\n");
+        wh_judged_print_measure(&test->measure);
+        wh_judged_print_votes(test);
+    }
+    wh_map file;
+    if (f->o->out && wh_file_map(&file, f->o->out, NULL) == WH_OK) {
+        wh_out_printf("\n%s: %s\n", f->o->out, wh_out_bytes(size, (double)file.size));
+        wh_file_unmap(&file);
+    }
+}
+
+static void print_json(const wh_fit *f, const wh_judged *test)
+{
+    const wh_train_result *r = &f->result;
+    json_t *grid = json_array(), *curve = json_array(), *layers = json_array();
+    for (size_t i = 0; i < r->n_grid; i++)
+        json_array_append_new(grid, json_pack("{s:f, s:I, s:o}", "l2", r->grid[i].l2, "epochs", (json_int_t)r->grid[i].epochs, "measure",
+                                              wh_judged_measure_json(&r->grid[i].measure)));
+    for (size_t i = 0; i < r->n_curve; i++)
+        json_array_append_new(curve, json_pack("{s:I, s:o}", "problems", (json_int_t)r->curve[i].problems, "measure",
+                                               wh_judged_measure_json(&r->curve[i].measure)));
+    for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer(f->layers[i]));
+    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I}", "trunk",
+                          wh_buf_str(&f->trunk.name), "policy", f->data.policy_name, "layers", layers, "arch", f->o->arch, "positions",
+                          f->o->positions, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
+                          (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", r->slope, "offset", r->offset, "measure",
+                          wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
+                          f->o->test.n ? wh_judged_json(test) : json_null(), "seconds", r->seconds, "feature_seconds", f->feature_seconds,
+                          "feature_tokens", (json_int_t)f->feature_tokens));
+}
+
+wh_code wh_fit_prm(wh_fit *f, wh_err *err)
+{
+    wh_judged *test = wh_mem_zalloc(1, sizeof *test);
+    if (!test) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a report");
+    wh_code code = train(f, err);
+    if (code == WH_OK && f->o->test.n) code = try_on(f, test, err);
+    if (code == WH_OK) {
+        const wh_measure *m = &f->result.measure;
+        const wh_head_metric metrics[] = {{"auc", m->last.all},         {"auc_within", m->last.within}, {"auc_every", m->every.all},
+                                          {"auc_within_every", m->every.within}, {"ece", m->ece},      {"brier", m->brier},
+                                          {"loss", m->loss},            {"rate", m->rate}};
+        const char *labels = strcmp(f->o->positions, "last") == 0 ? "outcome, on the last step" : "outcome, on every step";
+        code = wh_fit_write(f, WH_HEAD_PRM, labels, metrics, sizeof metrics / sizeof metrics[0], err);
+    }
+    if (code == WH_OK && f->o->json) print_json(f, test);
+    else if (code == WH_OK) print_text(f, test);
+    free(test);
+    return code;
+}
