@@ -1,9 +1,11 @@
 /* whet score: what a process reward model thinks of given solutions, step by step. */
 #include "app/cmd.h"
 #include "app/interrupt.h"
-#include "app/json.h"
+#include "app/load.h"
 #include "app/manifest.h"
 #include "app/out.h"
+#include "app/samples.h"
+#include "app/score_journal.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -14,20 +16,29 @@
 #include <string.h>
 
 typedef struct options {
-    const char *prm, *kind, *head, *data, *cpu_mask;
-    int64_t     threads, batch, context;
-    uint64_t    memory;
+    const char     *prm, *kind, *head, *out, *cpu_mask;
+    wh_samples_opts from;
+    int64_t         threads, batch, context;
+    uint64_t        memory;
+    bool            json;
 } options;
 
 static const wh_opt option_table[] = {
     WH_OPT_INT(options, batch, "batch", "B", "16", 1, 4096, "solutions that are read together, at most"),
     WH_OPT_INT(options, context, "context", "TOKENS", "0", 0, 1 << 20, "tokens of a solution, at most; 0: the PRM's own limit, or 8192"),
     WH_OPT_STRING(options, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ..."),
-    WH_OPT_STRING(options, data, "data", "F.jsonl", "-", "solutions, one JSON object a line; `-`: standard input"),
+    WH_OPT_STRINGS(options, from.data, "data", "F.jsonl",
+                   "solutions, one JSON object a line (without it: standard input); with --journal: the problem sets of the journals"),
     WH_OPT_STRING(options, head, "head", "HEAD", NULL, "a head file; the PRM is its trunk"),
+    WH_OPT_STRINGS(options, from.journals, "journal", "FILE",
+                   "the graded samples of `whet eval` or `whet rollout`; again for more: prints how well the scores tell right from wrong, and what votes gain"),
+    WH_OPT_FLAG(options, json, "json", "with --journal: the report as one JSON line"),
     WH_OPT_STRING(options, kind, "kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
+    WH_OPT_INT(options, from.problems, "limit-problems", "K", "0", 0, 1e9, "with --journal: K problems, picked by their hash; 0: all"),
     WH_OPT_SIZE(options, memory, "memory", "SIZE", "0", "limit for keys, values and scratch; 0: what fits"),
+    WH_OPT_STRING(options, out, "out", "FILE", NULL, "with --journal: keep the scores here, a journal itself, and go on from what it holds"),
     WH_OPT_STRING(options, prm, "prm", "MODEL", NULL, "name, alias or path of the PRM"),
+    WH_OPT_INT(options, from.samples, "samples-per-problem", "K", "0", 0, 65536, "with --journal: the first K samples of each; 0: all"),
     WH_OPT_INT(options, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
 };
 
@@ -229,22 +240,109 @@ static wh_code score_all(run *r, size_t batch, wh_err *err)
     return WH_OK;
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------- */
+/* ---- the PRM ------------------------------------------------------------------------------------------------------- */
 
-static wh_code open_prm(run *r, const options *o, wh_par *par, wh_err *err)
+/* A head whose trunk is the policy of the journals reads the policy's own tokens. */
+typedef struct judge {
+    wh_buf    path;
+    char      sha256[65];
+    wh_par   *par;
+    wh_prm   *prm;
+    wh_loaded policy; /* when the PRM is attached to it */
+} judge; /* starts as {0} */
+
+static wh_code attach(judge *j, const options *o, wh_err *err)
 {
-    wh_buf path = {0};
+    const wh_load_opts machine = {.policy = o->prm, .cpu_mask = o->cpu_mask, .memory = o->memory, .threads = o->threads};
+    WH_TRY(wh_load_model(&j->policy, &machine, err));
+    if (!j->policy.chat) return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s has no chat format that Whet knows", wh_buf_str(&j->policy.name));
+    WH_TRY(wh_load_engine(&j->policy, &machine, o->context ? (size_t)o->context : WH_PRM_CONTEXT, (size_t)o->batch, 0, err));
+    const wh_prm_policy on = {.path = wh_buf_str(&j->policy.path), .model = j->policy.model, .tok = j->policy.tok, .chat = j->policy.chat,
+                              .engine = j->policy.engine};
+    const wh_prm_opts opts = {.kind = o->kind, .head = o->head};
+    return wh_prm_attach(&j->prm, &on, &opts, j->policy.par, err);
+}
+
+static wh_code open_own(judge *j, const options *o, wh_err *err)
+{
     wh_prm_opts opts = {.kind = o->kind, .head = o->head,
                         .engine = {.memory = o->memory, .max_rows = (size_t)o->batch, .context = (size_t)o->context}};
     if (o->cpu_mask) {
         WH_TRY(wh_cpu_parse_mask(&opts.isa, o->cpu_mask, err));
         opts.isa &= wh_cpu_detect();
     }
-    wh_code code = wh_manifest_resolve(&path, o->prm, err);
+    WH_TRY(wh_par_create(&j->par, (int)o->threads, err));
     wh_out_progress("loading %s", o->prm);
-    if (code == WH_OK) code = wh_prm_open(&r->prm, wh_buf_str(&path), &opts, par, err);
+    wh_code code = wh_prm_open(&j->prm, wh_buf_str(&j->path), &opts, j->par, err);
     wh_out_progress("%s", "");
-    wh_buf_free(&path);
+    return code;
+}
+
+static void free_judge(judge *j)
+{
+    wh_prm_free(j->prm);
+    wh_load_free(&j->policy);
+    wh_par_free(j->par);
+    wh_buf_free(&j->path);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------------- */
+
+static wh_code score_lines(const options *o, judge *j, wh_err *err)
+{
+    run r = {0};
+    wh_code code = o->from.data.n <= 1 ? read_data(&r, o->from.data.n ? o->from.data.v[0] : "-", err)
+                                       : wh_err_set(err, WH_ERR_ARG, "--data: one file of solutions at a time");
+    if (code == WH_OK && (o->out || o->json || o->from.problems || o->from.samples))
+        code = wh_err_set(err, WH_ERR_ARG, "--out, --json, --limit-problems and --samples-per-problem are for --journal");
+    if (code == WH_OK) code = open_own(j, o, err);
+    r.prm = j->prm;
+    if (code == WH_OK) code = score_all(&r, (size_t)o->batch, err);
+    wh_prm_free(j->prm); /* before the items that it may still be scoring */
+    j->prm = NULL;
+    free_items(&r);
+    return code;
+}
+
+static wh_code run_json(json_t **out, const judge *j, const options *o, const wh_fit_data *data, wh_err *err)
+{
+    char head[65];
+    if (o->head) WH_TRY(wh_load_sha256(head, o->head, err));
+    *out = json_pack("{s:{s:s, s:s, s:s?}, s:{s:s, s:s}, s:b, s:I}", "prm", "kind", wh_prm_name(j->prm), "sha256", j->sha256, "head_sha256",
+                     o->head ? head : NULL, "policy", "name", data->policy_name, "sha256", data->policy_sha256, "own_tokens",
+                     j->policy.engine != NULL, "context", (json_int_t)o->context);
+    return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
+}
+
+static wh_code score_journals(const options *o, judge *j, wh_err *err)
+{
+    wh_fit_data data = {0};
+    json_t *header = NULL;
+    uint64_t flops = 0;
+    wh_judged *report = wh_mem_zalloc(1, sizeof *report);
+    double began = wh_clock_now();
+    wh_code code = report ? wh_samples_load(&data, &o->from, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a report");
+    if (code == WH_OK) code = wh_load_sha256(j->sha256, wh_buf_str(&j->path), err);
+    bool own = code == WH_OK && o->head && strcmp(j->sha256, data.policy_sha256) == 0;
+    if (code == WH_OK) code = own ? attach(j, o, err) : open_own(j, o, err);
+    if (code == WH_OK) code = run_json(&header, j, o, &data, err);
+    const wh_score_journal_opts opts = {.data = &data, .prm = j->prm, .engine = j->policy.engine, .tok = j->policy.tok, .chat = j->policy.chat,
+                                        .batch = (size_t)o->batch, .run = header, .out = o->out};
+    if (code == WH_OK) code = wh_score_journal(report, &flops, &opts, err);
+    char spent[24], time[24];
+    if (code == WH_OK && o->json) {
+        json_t *all = wh_judged_json(report);
+        json_object_set_new(all, "flops", json_integer((json_int_t)flops));
+        json_object_set_new(all, "seconds", json_real(wh_clock_now() - began));
+        wh_out_json(all);
+    } else if (code == WH_OK) {
+        wh_judged_print_measure(&report->measure);
+        wh_judged_print_votes(report);
+        if (flops) wh_out_printf("\n%s in %s\n", wh_out_flops(spent, (double)flops), wh_out_duration(time, wh_clock_now() - began));
+    }
+    json_decref(header);
+    wh_fit_data_free(&data);
+    free(report);
     return code;
 }
 
@@ -256,23 +354,19 @@ int wh_cmd_score(int argc, char **argv)
         "The probability that each step of a solution is right, by a process reward model.\n"
         "A line of data: {\"problem\": text, \"steps\": [texts]}, or \"solution\": a text whose steps are divided by\n"
         "blank lines. A line of output: scores, their min, last, avg and prod; \"unscored\" counts the steps beyond\n"
-        "the PRM's context, which repeat the score of the last one that fits (null: not even the first does).";
+        "the PRM's context, which repeat the score of the last one that fits (null: not even the first does).\n"
+        "With --journal the solutions are graded samples, and what comes out is how good the scores are.";
     const wh_opt_spec spec = {"score", "--prm MODEL [options]", about, groups, 1, 0, 0, false};
     size_t n;
     int status;
     if (!wh_cmd_begin(&spec, argc, argv, &n, &status)) return status;
     wh_err err;
-    run r = {0};
-    wh_par *par = NULL;
+    judge j = {0};
     wh_interrupt_catch();
     wh_code code = o.prm ? WH_OK : wh_err_set(&err, WH_ERR_ARG, "--prm MODEL says which model judges");
-    if (code == WH_OK) code = read_data(&r, o.data, &err);
-    if (code == WH_OK) code = wh_par_create(&par, (int)o.threads, &err);
-    if (code == WH_OK) code = open_prm(&r, &o, par, &err);
-    if (code == WH_OK) code = score_all(&r, (size_t)o.batch, &err);
-    wh_prm_free(r.prm);
-    wh_par_free(par);
-    free_items(&r);
+    if (code == WH_OK) code = wh_manifest_resolve(&j.path, o.prm, &err);
+    if (code == WH_OK) code = o.from.journals.n ? score_journals(&o, &j, &err) : score_lines(&o, &j, &err);
+    free_judge(&j);
     wh_out_flush();
     return code == WH_OK ? status : wh_out_error(&err);
 }

@@ -1,0 +1,246 @@
+#include "app/score_journal.h"
+
+#include "app/interrupt.h"
+#include "app/out.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "journal/journal.h"
+#include "search/tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct run;
+
+/* One sample, on its way. */
+typedef struct item {
+    struct run *run;
+    const wh_fit_problem *problem;
+    const wh_fit_sample  *sample;
+    char             sha256[65]; /* of problem and text: what a record is known by */
+    wh_judged_sample scores;
+    bool             done;
+    wh_job           job;
+} item;
+
+typedef struct run {
+    const wh_score_journal_opts *o;
+    item       *items, **sorted; /* sorted: by sha256 */
+    size_t      n, done, flying;
+    wh_journal *journal;
+    uint64_t    flops;
+    wh_code     code; /* why a callback wants it to end */
+    wh_err     *err;
+} run;
+
+/* ---- the samples ------------------------------------------------------------------------------------------------------- */
+
+static int by_sha256(const void *a, const void *b)
+{
+    const item *const *x = a, *const *y = b;
+    return memcmp((*x)->sha256, (*y)->sha256, 64);
+}
+
+static wh_code list_items(run *r, wh_err *err)
+{
+    const wh_fit_data *d = r->o->data;
+    r->items = wh_mem_zalloc(d->n_samples, sizeof *r->items);
+    r->sorted = wh_mem_alloc(d->n_samples, sizeof *r->sorted);
+    if (!r->items || !r->sorted) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", d->n_samples);
+    for (size_t i = 0; i < d->n; i++)
+        for (size_t k = 0; k < d->problems[i].n; k++) {
+            item *x = &r->items[r->n];
+            *x = (item){.run = r, .problem = &d->problems[i], .sample = &d->problems[i].samples[k]};
+            wh_buf text = {0};
+            wh_buf_puts(&text, x->problem->sha256);
+            wh_buf_put(&text, x->sample->text, x->sample->text_len);
+            if (wh_buf_ok(&text)) wh_file_sha256(x->sha256, text.data, text.len);
+            bool ok = wh_buf_ok(&text);
+            wh_buf_free(&text);
+            if (!ok) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", d->n_samples);
+            r->sorted[r->n++] = x;
+        }
+    qsort(r->sorted, r->n, sizeof *r->sorted, by_sha256);
+    return WH_OK;
+}
+
+static wh_code set_scores(item *x, const double *scores, size_t n, wh_err *err)
+{
+    x->scores.scores = wh_mem_alloc(n, sizeof *scores);
+    if (!x->scores.scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", n);
+    if (n) memcpy(x->scores.scores, scores, n * sizeof *scores);
+    x->scores.n = n;
+    x->done = true;
+    x->run->done++;
+    return WH_OK;
+}
+
+/* A wh_journal_each: scores that were given before. */
+static wh_code on_record(void *user, const json_t *record, wh_err *err)
+{
+    run *r = user;
+    const char *sha256 = json_string_value(json_object_get(record, "sha256"));
+    const json_t *list = json_object_get(record, "scores");
+    size_t n = json_array_size(list), low = 0, high = r->n;
+    if (!sha256 || strlen(sha256) != 64) return wh_err_set(err, WH_ERR_FORMAT, "%s: a record of scores has no sha256", r->o->out);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (memcmp(r->sorted[middle]->sha256, sha256, 64) < 0) low = middle + 1;
+        else high = middle;
+    }
+    double *scores = wh_mem_alloc(n, sizeof *scores);
+    if (!scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", n);
+    for (size_t i = 0; i < n; i++) scores[i] = json_number_value(json_array_get(list, i));
+    wh_code code = WH_OK;
+    for (; code == WH_OK && low < r->n && memcmp(r->sorted[low]->sha256, sha256, 64) == 0; low++)
+        if (!r->sorted[low]->done) code = set_scores(r->sorted[low], scores, n, err);
+    free(scores);
+    return code;
+}
+
+static wh_code keep(const item *x, wh_err *err)
+{
+    run *r = x->run;
+    if (!r->journal) return WH_OK;
+    json_t *scores = json_array();
+    for (size_t i = 0; i < x->scores.n; i++) json_array_append_new(scores, json_real(x->scores.scores[i]));
+    json_t *records = json_pack("[{s:s, s:s, s:s, s:I, s:b, s:o}]", "record", "scores", "sha256", x->sha256, "problem_sha256",
+                                x->problem->sha256, "sample", (json_int_t)x->sample->index, "correct", (int)x->sample->right, "scores", scores);
+    wh_code code = records ? wh_journal_append(r->journal, records, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a record");
+    json_decref(records);
+    return code;
+}
+
+/* ---- scoring --------------------------------------------------------------------------------------------------------------- */
+
+static void on_done(void *user, const wh_prm_result *result)
+{
+    item *x = user;
+    run *r = x->run;
+    r->flying--;
+    x->job = 0;
+    if (result->cancelled || r->code != WH_OK) return;
+    r->flops += wh_ledger_total(&result->ledger);
+    r->code = set_scores(x, result->scores, result->n_new, r->err);
+    if (r->code == WH_OK) r->code = keep(x, r->err);
+}
+
+/* The policy's prompt and tokens, for a PRM that is attached to it. */
+static wh_code own_tokens(const run *r, wh_tok_ids *ids, size_t *n_prompt, const item *x, wh_err *err)
+{
+    if (!r->o->engine) return WH_OK;
+    const char *q = x->problem->question;
+    WH_TRY(wh_chat_encode_problem(r->o->chat, ids, (wh_tok_str){q, strlen(q)}, (wh_tok_str){"", 0}, err));
+    *n_prompt = ids->len;
+    for (size_t i = 0; i < x->sample->n_ids; i++) WH_TRY(wh_tok_ids_push(ids, x->sample->ids[i], err));
+    return WH_OK;
+}
+
+static void free_steps(char **steps, size_t n)
+{
+    for (size_t i = 0; i < n; i++) free(steps[i]);
+    free(steps);
+}
+
+static wh_code send(run *r, item *x, char **steps, size_t n, wh_err *err)
+{
+    wh_tok_ids ids = {0};
+    size_t n_prompt = 0;
+    wh_code code = own_tokens(r, &ids, &n_prompt, x, err);
+    const wh_prm_spec spec = {.question = x->problem->question, .steps = (const char *const *)steps, .n_steps = n, .n_new = n,
+                              .prefix = ids.data, .n_prefix = ids.len, .n_prompt = n_prompt, .on_done = on_done, .user = x};
+    if (code == WH_OK) code = wh_prm_score(r->o->prm, &x->job, &spec, err);
+    wh_tok_ids_free(&ids);
+    if (code == WH_OK) r->flying++;
+    if (code != WH_ERR_BUDGET) return code;
+    WH_TRY(set_scores(x, NULL, 0, err)); /* not even the first step fits into the PRM's context */
+    return keep(x, err);
+}
+
+static wh_code submit(run *r, item *x, wh_err *err)
+{
+    const char *text = x->sample->text, *step;
+    size_t all = x->sample->text_len, count = wh_tree_count_steps(text, all), n = 0, at = 0, len;
+    if (!count) {
+        WH_TRY(set_scores(x, NULL, 0, err));
+        return keep(x, err);
+    }
+    char **steps = wh_mem_zalloc(count, sizeof *steps);
+    bool ok = steps != NULL;
+    while (ok && (len = wh_tree_next_step(&step, &at, text, all)) != 0) ok = (steps[n++] = wh_mem_strndup(step, len)) != NULL;
+    wh_code code = ok ? send(r, x, steps, n, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu steps", count);
+    free_steps(steps, steps ? count : 0);
+    return code == WH_OK ? WH_OK : wh_err_wrap(err, "sample %u of the problem with sha256 %.12s", x->sample->index, x->problem->sha256);
+}
+
+static wh_code step(run *r, wh_err *err)
+{
+    bool idle;
+    return r->o->engine ? wh_engine_step(r->o->engine, &idle, err) : wh_prm_step(r->o->prm, &idle, err);
+}
+
+static void show(const run *r, double began, size_t before)
+{
+    char left[24];
+    double seconds = wh_clock_now() - began;
+    size_t fresh = r->done - before;
+    if (!fresh) return;
+    wh_out_duration(left, seconds / (double)fresh * (double)(r->n - r->done));
+    wh_out_progress("%zu/%zu samples  %s left", r->done, r->n, left);
+}
+
+static wh_code score_all(run *r, wh_err *err)
+{
+    double began = wh_clock_now();
+    size_t next = 0, before = r->done;
+    wh_code code = WH_OK;
+    while (code == WH_OK && r->code == WH_OK && r->done < r->n) {
+        if (wh_interrupt_asked()) {
+            code = wh_err_set(err, WH_ERR_CANCELLED, "interrupted after %zu of %zu samples%s", r->done, r->n,
+                              r->o->out ? "; the same command goes on from there" : "");
+            break;
+        }
+        for (; code == WH_OK && r->code == WH_OK && next < r->n && r->flying < r->o->batch; next++)
+            if (!r->items[next].done) code = submit(r, &r->items[next], err);
+        if (code == WH_OK) code = step(r, err);
+        show(r, began, before);
+    }
+    wh_out_progress("%s", "");
+    wh_err second;
+    for (size_t i = 0; i < r->n && r->flying; i++)
+        if (r->items[i].job) wh_prm_cancel(r->o->prm, r->items[i].job);
+    while (r->flying && step(r, &second) == WH_OK) {}
+    return code != WH_OK ? code : r->code;
+}
+
+static wh_code report(wh_judged *out, const run *r, wh_err *err)
+{
+    wh_judged_sample *samples = wh_mem_alloc(r->n, sizeof *samples);
+    if (!samples) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a report");
+    for (size_t i = 0; i < r->n; i++) samples[i] = r->items[i].scores;
+    wh_code code = wh_judged_count(out, r->o->data, samples, err);
+    free(samples);
+    return code;
+}
+
+wh_code wh_score_journal(wh_judged *out, uint64_t *flops, const wh_score_journal_opts *o, wh_err *err)
+{
+    run r = {.o = o, .err = err};
+    wh_code code = list_items(&r, err);
+    if (code == WH_OK && o->out) code = wh_journal_open(&r.journal, o->out, o->run, on_record, &r, NULL, err);
+    if (code == WH_OK && r.done) wh_out_note("%s holds the scores of %zu of %zu samples\n", o->out, r.done, r.n);
+    if (code == WH_OK) code = score_all(&r, err);
+    if (code == WH_OK) code = report(out, &r, err);
+    wh_err second;
+    wh_code closing = wh_journal_close(r.journal, &second);
+    if (code == WH_OK && closing != WH_OK) {
+        *err = second;
+        code = closing;
+    }
+    *flops = r.flops;
+    for (size_t i = 0; i < r.n; i++) free(r.items[i].scores.scores);
+    free(r.items);
+    free(r.sorted);
+    return code;
+}

@@ -1,0 +1,22 @@
+/* score_journal: a process reward model over the graded samples of journals, and what its scores amount to. */
+#ifndef WH_APP_SCORE_JOURNAL_H
+#define WH_APP_SCORE_JOURNAL_H
+
+#include "app/judged.h"
+#include "reward/prm.h"
+
+typedef struct wh_score_journal_opts {
+    const wh_fit_data *data;
+    wh_prm            *prm;
+    wh_engine         *engine; /* of the policy, which an attached PRM is advanced by; NULL: the PRM has its own */
+    const wh_tok      *tok;    /* of the policy, for an attached PRM */
+    const wh_chat     *chat;
+    size_t             batch;
+    const json_t      *run; /* what the scores depend on, for the header of `out` */
+    const char        *out; /* a journal of scores: {"record": "scores", ...} per sample; NULL: they are not kept */
+} wh_score_journal_opts;
+
+/* The report, and scores into `out`, which a run that was stopped goes on from. *flops: spent in this run. */
+wh_code wh_score_journal(wh_judged *report, uint64_t *flops, const wh_score_journal_opts *o, wh_err *err);
+
+#endif
