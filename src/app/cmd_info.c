@@ -1,5 +1,6 @@
 /* whet info: what is in a model file. Reads the header alone, so it is quick for any size. */
 #include "app/cmd.h"
+#include "app/info_head.h"
 #include "app/json.h"
 #include "app/load.h"
 #include "app/manifest.h"
@@ -65,19 +66,10 @@ static void release(facts *f)
 
 static size_t kv_bytes_per_token(const facts *f) { return wh_kv_closed_bytes(&f->config) / WH_KV_BLOCK; }
 
-static void print_text(const facts *f)
+static void print_model(const facts *f)
 {
     char size[24];
     const wh_config *c = &f->config;
-    wh_out_printf("model      %s\nfile       %s\n", wh_buf_str(&f->name), wh_buf_str(&f->path));
-    wh_out_printf("size       %s, %.2f billion weights, GGUF %u", wh_out_bytes(size, (double)wh_gguf_file_bytes(f->gguf)),
-                  (double)f->weights / 1e9, wh_gguf_version(f->gguf));
-    if (wh_gguf_file_count(f->gguf) > 1) wh_out_printf(", %zu files", wh_gguf_file_count(f->gguf));
-    wh_out_puts("\n");
-    wh_gguf_str source = wh_pack_source(f->gguf);
-    if (source.s)
-        wh_out_printf("packed     %sfrom the file with sha256 %.*s\n", f->form == WH_MAT_FAST ? "with --fast, " : "",
-                      (int)(source.len < 64 ? source.len : 64), source.s);
     if (f->runs) {
         wh_out_printf("shape      %s: %zu layers, width %zu, %zu heads (%zu for keys and values) of %zu, feed-forward %zu\n",
                       c->arch->name, c->layers, c->d, c->heads, c->kv_heads, c->head_dim, c->ffn);
@@ -97,6 +89,30 @@ static void print_text(const facts *f)
     } else {
         wh_out_printf("tokens     cannot be used: %s\n", f->tok_why.msg);
     }
+}
+
+static void print_head(const wh_gguf *g)
+{
+    wh_buf text = {0};
+    wh_info_head(&text, g);
+    wh_out_puts(wh_buf_str(&text));
+    wh_buf_free(&text);
+}
+
+static void print_text(const facts *f)
+{
+    char size[24];
+    wh_out_printf("model      %s\nfile       %s\n", wh_buf_str(&f->name), wh_buf_str(&f->path));
+    wh_out_printf("size       %s, %.2f billion weights, GGUF %u", wh_out_bytes(size, (double)wh_gguf_file_bytes(f->gguf)),
+                  (double)f->weights / 1e9, wh_gguf_version(f->gguf));
+    if (wh_gguf_file_count(f->gguf) > 1) wh_out_printf(", %zu files", wh_gguf_file_count(f->gguf));
+    wh_out_puts("\n");
+    wh_gguf_str source = wh_pack_source(f->gguf);
+    if (source.s)
+        wh_out_printf("packed     %sfrom the file with sha256 %.*s\n", f->form == WH_MAT_FAST ? "with --fast, " : "",
+                      (int)(source.len < 64 ? source.len : 64), source.s);
+    if (wh_info_is_head(f->gguf)) print_head(f->gguf);
+    else print_model(f);
     if (f->prm.len) wh_out_printf("PRM        %s\n", f->prm.data);
     wh_out_puts("formats   ");
     for (int t = 0; t < WH_TYPE_COUNT; t++)
@@ -133,6 +149,7 @@ static json_t *facts_json(const facts *f)
     json_object_set_new(o, "tokens", f->tok ? json_integer((json_int_t)wh_tok_count(f->tok)) : json_null());
     json_object_set_new(o, "chat", wh_json_string(f->chat ? wh_chat_name(f->chat) : NULL));
     json_object_set_new(o, "prm", wh_json_string(f->prm.data));
+    if (wh_info_is_head(f->gguf)) json_object_set_new(o, "head", wh_info_head_json(f->gguf));
     json_object_set_new(o, "formats", formats);
     return o;
 }

@@ -78,9 +78,8 @@ static wh_code train(wh_fit *f, outcome *out, wh_err *err)
 static void print_text(const wh_fit *f, const outcome *x)
 {
     const wh_train_result *r = &f->result;
-    char time[24];
-    wh_out_printf("fitted on %zu problems of %zu samples in %s; l2 %g\n\non problems that the fit had not seen (%lld folds):\n", f->data.n,
-                  f->data.n_samples, wh_out_duration(time, r->seconds), r->l2, (long long)f->o->folds);
+    wh_out_printf("fitted on %zu problems of %zu samples in %.1f s; l2 %g\n\non problems that the fit had not seen (%lld folds):\n", f->data.n,
+                  f->data.n_samples, r->seconds, r->l2, (long long)f->o->folds);
     wh_out_printf("Spearman %.3f, Brier %.4f (of the mean alone %.4f), ECE %.3f, loss %.4f (%.4f)\n\npass@1      said: easy  medium    hard\n",
                   x->spearman, x->brier, x->base_brier, x->ece, x->loss, x->base_loss);
     for (size_t i = 0; i < BINS; i++)

@@ -101,8 +101,8 @@ static void print_text(const wh_fit *f, const wh_judged *test)
 {
     const wh_train_result *r = &f->result;
     char time[24], size[24];
-    wh_out_printf("fitted on %zu samples of %zu problems (%zu states of %zu numbers) in %s\n", f->data.n_samples, f->data.n, f->rows,
-                  f->n_layers * f->config.d, wh_out_duration(time, r->seconds));
+    wh_out_printf("fitted on %zu samples of %zu problems (%zu states of %zu numbers) in %.1f s\n", f->data.n_samples, f->data.n, f->rows,
+                  f->n_layers * f->config.d, r->seconds);
     if (f->feature_tokens)
         wh_out_printf("states of %llu tokens computed in %s\n", (unsigned long long)f->feature_tokens, wh_out_duration(time, f->feature_seconds));
     wh_out_printf("\nl2        within   all     loss%s\n", r->net.hidden ? "    epochs" : "");

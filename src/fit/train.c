@@ -27,42 +27,59 @@ static bool in_part(uint64_t hash, double part)
 
 /* ---- calibration ------------------------------------------------------------------------------------------------ */
 
-static double loss_at(double a, double b, const double *x, const double *y, size_t n)
+/* The loss of slope a and offset b, with a weak wish that the slope be 1: constant logits leave it open. */
+static const double wish = 1e-3;
+
+static double loss_at(double a, double b, const double *x, double middle, const double *y, size_t n)
 {
-    double sum = 0;
+    double sum = wish / 2 * (a - 1) * (a - 1);
     for (size_t i = 0; i < n; i++) {
-        double z = a * x[i] + b;
+        double z = a * (x[i] - middle) + b;
         sum += fmax(z, 0) + log1p(exp(-fabs(z))) - y[i] * z;
     }
     return sum;
 }
 
-void wh_train_calibrate(double *slope, double *offset, const double *logits, const double *y, size_t n)
+/* Newton's steps with halving; the slope stays as it is when it is fixed. */
+static void solve(double *a, double *b, bool fixed, const double *x, double middle, const double *y, size_t n)
 {
-    double a = 1, b = 0;
     for (int round = 0; round < 50; round++) {
-        double ga = 0, gb = 0, haa = 1e-9, hab = 0, hbb = 1e-9;
+        double ga = wish * (*a - 1), gb = 0, haa = wish, hab = 0, hbb = 1e-9;
         for (size_t i = 0; i < n; i++) {
-            double p = 1 / (1 + exp(-(a * logits[i] + b))), r = p - y[i], h = p * (1 - p);
-            ga += r * logits[i];
+            double z = x[i] - middle, p = 1 / (1 + exp(-(*a * z + *b))), r = p - y[i], h = p * (1 - p);
+            ga += r * z;
             gb += r;
-            haa += h * logits[i] * logits[i];
-            hab += h * logits[i];
+            haa += h * z * z;
+            hab += h * z;
             hbb += h;
         }
-        double det = haa * hbb - hab * hab;
-        if (!(det > 0)) break;
-        double da = (hbb * ga - hab * gb) / det, db = (haa * gb - hab * ga) / det, step = 1;
-        double now = loss_at(a, b, logits, y, n);
-        while (step > 1e-6 && loss_at(a - step * da, b - step * db, logits, y, n) > now) step /= 2;
-        if (step <= 1e-6) break;
-        a -= step * da;
-        b -= step * db;
-        if (fabs(step * da) + fabs(step * db) < 1e-9) break;
+        double det = haa * hbb - hab * hab, da = 0, db = gb / hbb, step = 1;
+        if (!fixed && det > 0) {
+            da = (hbb * ga - hab * gb) / det;
+            db = (haa * gb - hab * ga) / det;
+        }
+        double now = loss_at(*a, *b, x, middle, y, n);
+        while (step > 1e-6 && !(loss_at(*a - step * da, *b - step * db, x, middle, y, n) <= now)) step /= 2;
+        if (step <= 1e-6) return;
+        *a -= step * da;
+        *b -= step * db;
+        if (fabs(step * da) + fabs(step * db) < 1e-9) return;
     }
+}
+
+void wh_train_calibrate(double *slope, double *offset, const double *logits, const double *y, size_t n)
+{
+    double middle = 0, a = 1, b = 0;
+    for (size_t i = 0; i < n; i++) middle += logits[i] / (double)n;
+    solve(&a, &b, false, logits, middle, y, n);
     /* Separable scores would have no end, and a head that is worse than chance is not turned around. */
-    *slope = fmin(fmax(a, 0.01), 100);
-    *offset = fmin(fmax(b, -100), 100);
+    double bounded = fmin(fmax(a, 0.01), 100);
+    if (bounded != a) {
+        a = bounded;
+        solve(&a, &b, true, logits, middle, y, n);
+    }
+    *slope = a;
+    *offset = fmin(fmax(b - a * middle, -100), 100);
 }
 
 /* ---- the work ------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,67 @@
+# whet fit, the heads it makes, and whet score over journals, on models whose behaviour is known. There is nothing to learn
+# from them: what fits find where there is something is in tests/unit/test_fit.c.
+. "$(dirname "$0")/lib"
+m=$golden/markov_steps.gguf
+awk 'BEGIN { for (i = 1; i <= 40; i++) printf "{\"question\": \"What is %d + %d? (%d)\", \"answer\": \"%d\"}\n", i % 3, i % 2, i, 1 + i % 3 }' >set.jsonl
+head -n 20 set.jsonl >one.jsonl
+tail -n 20 set.jsonl >two.jsonl
+for p in one two; do
+    "$whet" rollout --policy "$m" --data $p.jsonl --samples 8 --journal $p >/dev/null 2>&1
+done
+both="--journal one --journal two --data one.jsonl --data two.jsonl"
+steady() { sed 's/ in [0-9.:]* s$/ in S s/; s/ computed in .*/ computed in S/; s/[0-9.]* [GM]FLOP in .*/F in S/; /texts .* left$/d'; }
+note a head on the policy, and one on another model: the states are computed once
+check fit prm --trunk "$m" $both --cache own.states --curve -o own.gguf 2>&1 | steady
+check fit prm --trunk "$m" $both --cache own.states --positions last --l2 0.1 -o last.gguf 2>&1 | steady | sed -n '1,5p'
+check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1,2 --samples-per-problem 2 2>&1 | steady | grep 'fitted\|computed'
+check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1 --samples-per-problem 2 --arch mlp --hidden 4 --epochs 2 -o other.gguf 2>&1 | steady | grep 'fitted\|computed'
+check fit difficulty --trunk "$m" $both --cache own.states -o hard.gguf 2>&1 | steady | sed 's/Spearman.*/MEASURES/'
+note which journal comes first, or how many threads there are, changes nothing
+strings_of() { "$whet" info "$1" --json | sed 's/.*"head"://; s/"date".*"formats"/"formats"/'; }
+"$whet" fit prm --trunk "$m" --journal two --journal one --data set.jsonl --threads 1 -o again.gguf >/dev/null 2>&1
+strings_of own.gguf >a
+strings_of again.gguf | cmp a - && echo "the same head"
+note a kill keeps the states that were written, and a torn file goes on
+head -c 20000 own.states >torn
+check fit prm --trunk "$m" $both --cache torn --l2 1 2>&1 | steady | grep 'fitted'
+[ "$(wc -c <torn)" -gt 20000 ] && echo "it grew"
+note what info says
+check info own.gguf | sed 's/^made .* by:/made DATE by:/; s/^file .*/file/'
+check info hard.gguf | grep 'head\|policy'
+note the heads at work
+check solve --policy "$m" --prm-head own.gguf --n 4 --json 'What is 1 + 2?' | grep -o '"prm":"[^"]*"'
+check score --prm "$m" --head own.gguf $both --out scores | grep 'majority\|some right\|samples' # the votes would be by noise
+check score --prm "$m" --head own.gguf $both --out scores --json | grep -o '"problems":[0-9]*,"pass"'
+zstdcat scores | grep -c '"record":"scores"'
+head -c 3000 scores >cut
+check score --prm "$m" --head own.gguf $both --out cut --json 2>&1 | sed 's/"flops.*//; s/of [0-9]* of/of K of/' >b
+"$whet" score --prm "$m" --head own.gguf $both --out scores --json 2>/dev/null | sed 's/"flops.*//' | tail -n 1 >a
+tail -n 1 b | cmp a - && echo "cut: the same"
+check score --prm "$golden/prm/judge.gguf" --kind judge $both --limit-problems 5 --json | grep -o '"samples":[0-9]*,"problems":[0-9]*'
+check score --prm "$golden/prm/judge.gguf" --kind judge $both --out scores
+note heads that are wrong, or used wrongly
+check solve --policy "$golden/markov.gguf" --prm-head own.gguf 'What is 1 + 2?'
+check score --prm "$golden/prm/judge.gguf" --head own.gguf $both
+check solve --policy "$m" --prm-head hard.gguf 'What is 1 + 2?'
+head -c 900 own.gguf >damaged.gguf
+check solve --policy "$m" --prm-head damaged.gguf 'What is 1 + 2?'
+note nonsense
+check fit
+check fit reward
+check fit prm --trunk "$m" --data set.jsonl
+check fit prm --trunk "$m" --journal one
+check fit prm --journal one --data one.jsonl
+check fit prm --trunk "$m" --journal one --data two.jsonl
+check fit prm --trunk "$m" $both --limit-problems 7
+check fit prm --trunk "$m" $both --layers 2
+check fit prm --trunk "$m" $both --folds 1
+check fit prm --trunk none.gguf $both
+check fit prm --trunk "$m" --journal set.jsonl --data set.jsonl
+check fit prm --trunk "$m" $both --cache one
+check fit prm --trunk "$m" $both --cache other.states
+check fit prm --trunk "$golden/prm/judge.gguf" $both --cache own.states
+"$whet" rollout --policy "$golden/markov.gguf" --data one.jsonl --samples 2 --journal three >/dev/null 2>&1
+check fit prm --trunk "$m" $both --journal three
+check score --prm "$m" --head own.gguf --journal one
+check score --prm "$golden/prm/skywork.gguf" --json --data set.jsonl
+finish
