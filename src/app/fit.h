@@ -14,12 +14,12 @@ typedef struct wh_fit_opts {
     wh_opt_strings test;
     int64_t        batch, folds, hidden, epochs, seed;
     double         l2, dropout, rate;
-    const char    *arch, *positions;
+    const char    *arch, *positions, *step;
     bool           curve, json;
 } wh_fit_opts;
 
 extern const wh_opt wh_fit_options[];
-enum { WH_FIT_OPTIONS = 17 };
+enum { WH_FIT_OPTIONS = 18 };
 #define WH_FIT_GROUP(values) {"Head", wh_fit_options, WH_FIT_OPTIONS, values, NULL}
 
 typedef struct wh_fit {
@@ -46,7 +46,7 @@ wh_code wh_fit_begin(wh_fit *f, wh_err *err);
 wh_code wh_fit_features(wh_fit *f, wh_features *out, const wh_fit_data *data, wh_features_what what, wh_err *err);
 /* Rows and points are there (the points' scores, the result and the head file are not). */
 wh_code wh_fit_train(wh_fit *f, wh_train_set *set, wh_train_by by, bool balance, wh_err *err);
-wh_code wh_fit_write(const wh_fit *f, wh_head_kind kind, const char *labels, const wh_head_metric *metrics, size_t n, wh_err *err);
+wh_code wh_fit_write(const wh_fit *f, wh_head_kind kind, const char *step, const char *labels, const wh_head_metric *metrics, size_t n, wh_err *err);
 void    wh_fit_free(wh_fit *f);
 
 /* A set of n rows, all of it to be filled and freed with wh_fit_set_free. */

@@ -108,7 +108,7 @@ wh_code wh_fit_difficulty(wh_fit *f, wh_err *err)
     outcome x;
     WH_TRY(train(f, &x, err));
     const wh_head_metric metrics[] = {{"spearman", x.spearman}, {"brier", x.brier}, {"brier_of_mean", x.base_brier}, {"ece", x.ece}, {"loss", x.loss}};
-    WH_TRY(wh_fit_write(f, WH_HEAD_DIFFICULTY, "share of right samples", metrics, sizeof metrics / sizeof metrics[0], err));
+    WH_TRY(wh_fit_write(f, WH_HEAD_DIFFICULTY, "prompt", "share of right samples", metrics, sizeof metrics / sizeof metrics[0], err));
     if (f->o->json) print_json(f, &x);
     else print_text(f, &x);
     return WH_OK;

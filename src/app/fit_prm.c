@@ -37,12 +37,14 @@ static size_t count_rows(const wh_features *features, bool last_only)
     return n;
 }
 
+static wh_features_what what_of(const wh_fit *f) { return strcmp(f->o->step, "blank_line") == 0 ? WH_FEATURES_STEPS : WH_FEATURES_BEFORE; }
+
 static wh_code train(wh_fit *f, wh_err *err)
 {
     wh_features features = {0};
     wh_train_set set = {0};
     bool last_only = strcmp(f->o->positions, "last") == 0;
-    wh_code code = wh_fit_features(f, &features, &f->data, WH_FEATURES_STEPS, err);
+    wh_code code = wh_fit_features(f, &features, &f->data, what_of(f), err);
     if (code == WH_OK) code = wh_fit_set_create(&set, count_rows(&features, last_only), f->n_layers * f->config.d, err);
     if (code == WH_OK) {
         fill_rows(&set, f, &features, last_only);
@@ -82,7 +84,7 @@ static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
     wh_fit_data data;
     wh_features features = {0};
     wh_code code = wh_samples_load(&data, &from, err);
-    if (code == WH_OK) code = wh_fit_features(f, &features, &data, WH_FEATURES_STEPS, err);
+    if (code == WH_OK) code = wh_fit_features(f, &features, &data, what_of(f), err);
     wh_judged_sample *scores = code == WH_OK ? wh_mem_zalloc(data.n_samples, sizeof *scores) : NULL;
     if (code == WH_OK && !scores) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", data.n_samples);
     if (code == WH_OK) code = score_samples(f, scores, &features, err);
@@ -141,9 +143,9 @@ static void print_json(const wh_fit *f, const wh_judged *test)
         json_array_append_new(curve, json_pack("{s:I, s:o}", "problems", (json_int_t)r->curve[i].problems, "measure",
                                                wh_judged_measure_json(&r->curve[i].measure)));
     for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer(f->layers[i]));
-    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I}", "trunk",
+    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I}", "trunk",
                           wh_buf_str(&f->trunk.name), "policy", f->data.policy_name, "layers", layers, "arch", f->o->arch, "positions",
-                          f->o->positions, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
+                          f->o->positions, "step", f->o->step, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
                           (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", r->slope, "offset", r->offset, "measure",
                           wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
                           f->o->test.n ? wh_judged_json(test) : json_null(), "seconds", r->seconds, "feature_seconds", f->feature_seconds,
@@ -162,7 +164,7 @@ wh_code wh_fit_prm(wh_fit *f, wh_err *err)
                                           {"auc_within_every", m->every.within}, {"ece", m->ece},      {"brier", m->brier},
                                           {"loss", m->loss},            {"rate", m->rate}};
         const char *labels = strcmp(f->o->positions, "last") == 0 ? "outcome, on the last step" : "outcome, on every step";
-        code = wh_fit_write(f, WH_HEAD_PRM, labels, metrics, sizeof metrics / sizeof metrics[0], err);
+        code = wh_fit_write(f, WH_HEAD_PRM, f->o->step, labels, metrics, sizeof metrics / sizeof metrics[0], err);
     }
     if (code == WH_OK && f->o->json) print_json(f, test);
     else if (code == WH_OK) print_text(f, test);

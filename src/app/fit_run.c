@@ -27,6 +27,8 @@ const wh_opt wh_fit_options[WH_FIT_OPTIONS] = {
     WH_OPT_CHOICE(wh_fit_opts, positions, "positions", "P", "all", "all last", "steps that are learnt from"),
     WH_OPT_FLOAT(wh_fit_opts, rate, "rate", "X", "0", 0, 1, "mlp: of learning; 0: 0.0005"),
     WH_OPT_INT(wh_fit_opts, seed, "seed", "K", "0", 0, 1e9, "mlp: of first weights and order"),
+    WH_OPT_CHOICE(wh_fit_opts, step, "step", "RULE", "blank_line", "blank_line before_blank_line",
+                  "prm: where a step is read; before_blank_line costs a policy's own pass nothing"),
     WH_OPT_STRINGS(wh_fit_opts, test, "test", "FILE", "journals to try the finished head on; their problems must be in the --data files too"),
     WH_OPT_STRING(wh_fit_opts, trunk, "trunk", "MODEL", NULL, "name, alias or path of the model whose hidden states the head reads"),
 };
@@ -201,10 +203,10 @@ wh_code wh_fit_train(wh_fit *f, wh_train_set *set, wh_train_by by, bool balance,
     return code;
 }
 
-wh_code wh_fit_write(const wh_fit *f, wh_head_kind kind, const char *labels, const wh_head_metric *metrics, size_t n, wh_err *err)
+wh_code wh_fit_write(const wh_fit *f, wh_head_kind kind, const char *step, const char *labels, const wh_head_metric *metrics, size_t n, wh_err *err)
 {
     if (!f->o->out) return WH_OK;
-    const wh_head_info info = {.kind = kind, .trunk = wh_buf_str(&f->trunk.name), .trunk_sha256 = f->head.trunk_sha256, .labels = labels,
+    const wh_head_info info = {.kind = kind, .trunk = wh_buf_str(&f->trunk.name), .trunk_sha256 = f->head.trunk_sha256, .step = step, .labels = labels,
                                .command = f->command, .layers = f->layers, .n_layers = f->n_layers, .rows = f->rows, .data = &f->data,
                                .result = &f->result, .metrics = metrics, .n_metrics = n};
     return wh_head_write(f->o->out, &info, err);

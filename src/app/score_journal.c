@@ -177,7 +177,8 @@ static wh_code submit(run *r, item *x, wh_err *err)
 static wh_code step(run *r, wh_err *err)
 {
     bool idle;
-    return r->o->engine ? wh_engine_step(r->o->engine, &idle, err) : wh_prm_step(r->o->prm, &idle, err);
+    if (r->o->engine) WH_TRY(wh_engine_step(r->o->engine, &idle, err));
+    return wh_prm_step(r->o->prm, &idle, err);
 }
 
 static void show(const run *r, double began, size_t before)

@@ -17,9 +17,10 @@ static wh_code make_key(wh_feature *x, const wh_features *f, wh_err *err)
     const wh_fit_problem *p = &f->data->problems[x->problem];
     const wh_fit_sample *s = &p->samples[x->sample];
     wh_buf all = {0};
-    wh_buf_printf(&all, "%s %s ", f->what == WH_FEATURES_PROMPT ? "prompt" : f->own ? "tokens" : "text", p->sha256);
-    if (f->what == WH_FEATURES_STEPS && f->own) wh_buf_put(&all, s->ids, s->n_ids * sizeof *s->ids);
-    if (f->what == WH_FEATURES_STEPS && !f->own) wh_buf_put(&all, s->text, s->text_len);
+    static const char *const what[] = {"steps", "before", "prompt"};
+    wh_buf_printf(&all, "%s %s %s ", what[f->what], f->own ? "tokens" : "text", p->sha256);
+    if (f->what != WH_FEATURES_PROMPT && f->own) wh_buf_put(&all, s->ids, s->n_ids * sizeof *s->ids);
+    if (f->what != WH_FEATURES_PROMPT && !f->own) wh_buf_put(&all, s->text, s->text_len);
     char hex[65];
     wh_code code = wh_buf_ok(&all) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a key");
     if (code == WH_OK) {
@@ -81,7 +82,7 @@ static wh_code find_known(wh_features *f, wh_err *err)
 
 static wh_code list_all(wh_features *f, wh_err *err)
 {
-    bool steps = f->what == WH_FEATURES_STEPS;
+    bool steps = f->what != WH_FEATURES_PROMPT;
     f->list = wh_mem_zalloc(steps ? f->data->n_samples : f->data->n, sizeof *f->list);
     if (!f->list) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", f->data->n_samples);
     for (size_t i = 0; i < f->data->n; i++)
@@ -172,7 +173,7 @@ static wh_code render_text(const work *w, wh_tok_ids *ids, size_t **positions, s
     }
     const char *step;
     for (*n = 0; (len = wh_tree_next_step(&step, &at, s->text, s->text_len)) != 0;) steps[(*n)++] = (wh_tok_str){step, len};
-    const wh_prm_input in = {.tok = w->t->tok, .chat = w->t->chat, .marker = -1, .good = -1, .bad = -1,
+    const wh_prm_input in = {.tok = w->t->tok, .chat = w->t->chat, .marker = -1, .good = -1, .bad = -1, .before = w->f->what == WH_FEATURES_BEFORE,
                              .question = {p->question, strlen(p->question)}, .steps = steps, .n_steps = count};
     wh_code code = wh_prm_head.render(&in, ids, *positions, err);
     free(steps);
@@ -187,7 +188,7 @@ static wh_code render_own(const work *w, wh_tok_ids *ids, size_t **positions, si
     *positions = wh_mem_alloc(most, sizeof **positions);
     if (!*positions) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu steps", most);
     for (size_t i = 0; i < s->n_ids; i++) WH_TRY(wh_tok_ids_push(ids, s->ids[i], err));
-    return wh_prm_head_find_steps(n, *positions, most, ids, n_prompt, w->t->tok, err);
+    return wh_prm_head_find_steps(n, *positions, most, ids, n_prompt, w->f->what == WH_FEATURES_BEFORE, w->t->tok, err);
 }
 
 static wh_code render_prompt(const work *w, wh_tok_ids *ids, size_t **positions, size_t *n, const wh_fit_problem *p, wh_err *err)
@@ -208,9 +209,19 @@ static wh_code render(const work *w, wh_tok_ids *ids, size_t **positions, size_t
     return w->f->own ? render_own(w, ids, positions, n, p, s, err) : render_text(w, ids, positions, n, p, s, err);
 }
 
-static wh_code send(work *w, wh_feature *x, const wh_tok_ids *ids, const size_t *positions, size_t n, wh_err *err)
+/* A token may end two steps; it is one state. */
+static size_t drop_repeated(size_t *positions, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!kept || positions[i] > positions[kept - 1]) positions[kept++] = positions[i];
+    return kept;
+}
+
+static wh_code send(work *w, wh_feature *x, const wh_tok_ids *ids, size_t *positions, size_t n, wh_err *err)
 {
     size_t context = wh_engine_context(w->t->engine);
+    n = drop_repeated(positions, n);
     while (n && positions[n - 1] >= context) n--;
     if (!n) { /* nothing is written, or nothing can be read */
         const uint16_t none = 0;

@@ -1,6 +1,7 @@
 /* features: the hidden states of a trunk where heads look.
  *
- *   WH_FEATURES_STEPS    of every sample, at the end of each of its steps, by the rule of prm_head.c
+ *   WH_FEATURES_STEPS    of every sample, where each of its steps is read by the rule blank_line (reward/prm.h)
+ *   WH_FEATURES_BEFORE   the same by the rule before_blank_line
  *   WH_FEATURES_PROMPT   of every problem, at the last token of the prompt
  *
  * A trunk that is the policy itself reads the policy's own tokens; another reads the texts in its own. Steps beyond
@@ -16,7 +17,7 @@
 
 #include <signal.h>
 
-typedef enum { WH_FEATURES_STEPS, WH_FEATURES_PROMPT } wh_features_what;
+typedef enum { WH_FEATURES_STEPS, WH_FEATURES_BEFORE, WH_FEATURES_PROMPT } wh_features_what;
 
 /* The states of one sample (or problem, by sample 0 of it). */
 typedef struct wh_feature {

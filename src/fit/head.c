@@ -74,7 +74,7 @@ static wh_code write_all(wh_gguf_writer *w, const wh_head_info *info, wh_err *er
     WH_TRY(wh_gguf_write_str(w, "whet.head.kind", prm ? "prm" : "difficulty", err));
     WH_TRY(wh_gguf_write_str(w, "whet.head.trunk_sha256", info->trunk_sha256, err));
     WH_TRY(write_layers(w, info, err));
-    WH_TRY(wh_gguf_write_str(w, "whet.head.step", prm ? "blank_line" : "prompt", err));
+    WH_TRY(wh_gguf_write_str(w, "whet.head.step", info->step, err));
     WH_TRY(write_origin(w, info, err));
     return write_net(w, &info->result->net, err);
 }

@@ -25,7 +25,7 @@ typedef struct wh_head_metric {
 
 typedef struct wh_head_info {
     wh_head_kind       kind;
-    const char        *trunk, *trunk_sha256, *labels, *command;
+    const char        *trunk, *trunk_sha256, *step, *labels, *command;
     const uint32_t    *layers;
     size_t             n_layers, rows;
     const wh_fit_data *data;
