@@ -1,0 +1,293 @@
+/* Hidden states on the disk: what was put is read back, also after a kill; other trunks and layers are refused. States
+ * of a tiny model are those that the engine gives, rounded to f16. */
+#include "base/mem.h"
+#include "fit/features.h"
+#include "model/model.h"
+#include "quant/half.h"
+#include "text/tok_gguf.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MODEL "tests/golden/prm/judge.gguf"
+
+static char   path[64];
+static wh_err err;
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(path, "/tmp/whet_store_XXXXXX");
+    int fd = mkstemp(path);
+    if (fd < 0) return -1;
+    close(fd);
+    return unlink(path);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(path);
+    return 0;
+}
+
+static wh_store_head a_head(char c, uint32_t layer)
+{
+    wh_store_head h = {.layers = {layer, 9}, .n_layers = 2, .d = 3};
+    memset(h.trunk_sha256, c, 64);
+    return h;
+}
+
+static void open_store(wh_store **s, wh_store_head *h)
+{
+    if (wh_store_open(s, path, h, &err) != WH_OK) fail_msg("%s", err.msg);
+}
+
+static void put(wh_store *s, char c, size_t rows)
+{
+    char key[WH_STORE_KEY];
+    uint16_t values[60];
+    memset(key, c, sizeof key);
+    for (size_t i = 0; i < 6 * rows; i++) values[i] = (uint16_t)(c + (int)i);
+    assert_int_equal(wh_store_put(s, key, values, rows, &err), WH_OK);
+}
+
+static wh_code on_record(void *user, const char key[WH_STORE_KEY], const uint16_t *values, size_t rows, wh_err *e)
+{
+    (void)e;
+    char *seen = user;
+    for (size_t i = 0; i < 6 * rows; i++) assert_int_equal(values[i], key[0] + (int)i);
+    assert_int_equal(rows, key[0] - 'a');
+    strncat(seen, &key[0], 1);
+    return WH_OK;
+}
+
+static void states_are_kept(void **state)
+{
+    (void)state;
+    wh_store *s;
+    wh_store_head h = a_head('0', 2);
+    char seen[16] = "";
+    open_store(&s, &h);
+    put(s, 'c', 2);
+    put(s, 'a', 0); /* nothing to read is known too */
+    assert_int_equal(wh_store_close(s, &err), WH_OK);
+    open_store(&s, &h);
+    put(s, 'f', 5);
+    assert_int_equal(wh_store_close(s, &err), WH_OK);
+    open_store(&s, &h);
+    assert_int_equal(wh_store_read(s, on_record, seen, &err), WH_OK);
+    assert_string_equal(seen, "caf");
+    assert_int_equal(wh_store_close(s, &err), WH_OK);
+    /* Cut anywhere: whole frames are there, and one can go on. */
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    for (off_t size = st.st_size - 1; size >= 0; size -= 7) {
+        assert_int_equal(truncate(path, size), 0);
+        h = a_head('0', 2);
+        open_store(&s, &h);
+        seen[0] = '\0';
+        assert_int_equal(wh_store_read(s, on_record, seen, &err), WH_OK);
+        assert_true(strcmp(seen, "ca") == 0 || strcmp(seen, "") == 0);
+        size_t before = strlen(seen);
+        put(s, 'd', 3);
+        assert_int_equal(wh_store_close(s, &err), WH_OK);
+        open_store(&s, &h);
+        seen[0] = '\0';
+        assert_int_equal(wh_store_read(s, on_record, seen, &err), WH_OK);
+        assert_true(strlen(seen) == before + 1 && seen[before] == 'd');
+        assert_int_equal(wh_store_close(s, &err), WH_OK);
+        if (before) assert_int_equal(stat(path, &st), 0);
+    }
+}
+
+static void other_states_are_refused(void **state)
+{
+    (void)state;
+    wh_store *s;
+    wh_store_head h = a_head('0', 2), other = a_head('1', 2), deeper = a_head('0', 3), one = a_head('0', 2);
+    open_store(&s, &h);
+    wh_store *second;
+    assert_int_equal(wh_store_open(&second, path, &h, &err), WH_ERR_IO); /* another process writes it */
+    assert_int_equal(wh_store_close(s, &err), WH_OK);
+    assert_int_equal(wh_store_open(&s, path, &other, &err), WH_ERR_ARG);
+    assert_non_null(strstr(err.msg, "another model"));
+    assert_int_equal(wh_store_open(&s, path, &deeper, &err), WH_ERR_ARG);
+    assert_non_null(strstr(err.msg, "layer 3"));
+    one.n_layers = 1; /* fewer are there among more */
+    open_store(&s, &one);
+    assert_int_equal(one.n_layers, 2);
+    assert_int_equal(wh_store_close(s, &err), WH_OK);
+}
+
+/* ---- states of a model -------------------------------------------------------------------------------------------------- */
+
+typedef struct trunk {
+    wh_par    *par;
+    wh_model  *model;
+    wh_tok    *tok;
+    wh_chat   *chat;
+    wh_engine *engine;
+} trunk;
+
+static void open_trunk(trunk *t)
+{
+    assert_int_equal(wh_par_create(&t->par, 1, &err), WH_OK);
+    if (wh_model_open(&t->model, MODEL, 0, WH_MAT_EXACT, t->par, &err) != WH_OK) fail_msg("%s", err.msg);
+    assert_int_equal(wh_tok_gguf_create(&t->tok, t->model->gguf, &err), WH_OK);
+    assert_int_equal(wh_tok_gguf_create_chat(&t->chat, t->model->gguf, t->tok, &err), WH_OK);
+    const wh_engine_opts opts = {.max_rows = 4, .context = 512};
+    assert_int_equal(wh_engine_create(&t->engine, t->model, t->tok, t->par, &opts, &err), WH_OK);
+}
+
+static void close_trunk(trunk *t)
+{
+    wh_engine_free(t->engine);
+    wh_chat_free(t->chat);
+    wh_tok_free(t->tok);
+    wh_model_free(t->model);
+    wh_par_free(t->par);
+}
+
+static void add_sample(wh_fit_problem *p, const trunk *t, const char *text, bool right)
+{
+    wh_fit_sample *s = &p->samples[p->n];
+    *s = (wh_fit_sample){.text = wh_mem_strndup(text, strlen(text)), .text_len = strlen(text), .index = (uint32_t)p->n, .right = right};
+    wh_tok_ids ids = {0};
+    assert_int_equal(wh_tok_encode(t->tok, &ids, text, strlen(text), WH_TOK_NO_PREFIX, &err), WH_OK);
+    s->ids = ids.data;
+    s->n_ids = ids.len;
+    p->n++;
+}
+
+static void make_data(wh_fit_data *d, const trunk *t)
+{
+    *d = (wh_fit_data){.problems = wh_mem_zalloc(2, sizeof *d->problems), .n = 2};
+    memset(d->policy_sha256, 'p', 64);
+    for (size_t i = 0; i < 2; i++) {
+        wh_fit_problem *p = &d->problems[i];
+        memset(p->sha256, i ? '1' : '2', 64);
+        p->question = wh_mem_strndup(i ? "What is 2+2?" : "And 3?", i ? 12 : 6);
+        p->samples = wh_mem_zalloc(3, sizeof *p->samples);
+        add_sample(p, t, "First.\n\nSecond.\n\nThe answer is 4", true);
+        add_sample(p, t, "At once: 4.", false);
+        add_sample(p, t, "", false);
+    }
+    assert_int_equal(wh_fit_data_finish(d, 0, 0, &err), WH_OK);
+    assert_int_equal(d->n_samples, 6);
+    assert_int_equal(d->n_right, 2);
+    assert_int_equal(d->problems[0].sha256[0], '1');
+}
+
+static float expected[6 * 32];
+static size_t n_expected;
+
+static void on_score(void *user, const wh_score_result *r)
+{
+    (void)user;
+    assert_int_equal(r->width, 64);
+    n_expected = r->n_positions;
+    memcpy(expected, r->values, n_expected * 64 * sizeof(float));
+}
+
+static void features_are_what_the_engine_gives(void **state)
+{
+    (void)state;
+    trunk t;
+    wh_fit_data data;
+    open_trunk(&t);
+    make_data(&data, &t);
+    wh_store_head head = {.layers = {1, 2}, .n_layers = 2, .d = 32};
+    memset(head.trunk_sha256, 'p', 64);
+    const wh_features_trunk on = {t.tok, t.chat, t.engine, 4};
+    const wh_features_watch watch = {0};
+    for (int what = WH_FEATURES_STEPS; what <= WH_FEATURES_PROMPT; what++) {
+        wh_features f;
+        assert_int_equal(wh_features_open(&f, &data, (wh_features_what)what, &head, path, &err), WH_OK);
+        bool prompt = what == WH_FEATURES_PROMPT;
+        assert_int_equal(f.n, prompt ? 2 : 6);
+        assert_int_equal(f.missing, f.n);
+        if (wh_features_compute(&f, &on, &watch, &err) != WH_OK) fail_msg("%s", err.msg);
+        assert_int_equal(f.missing, 0);
+        assert_int_equal(f.list[0].rows, prompt ? 1 : 3);
+        if (!prompt) assert_true(f.list[1].rows == 1 && f.list[2].rows == 0);
+        /* The first sample of the first problem by hand: the end of its prompt, or of its last step. */
+        const wh_fit_problem *p = &data.problems[0];
+        wh_tok_ids ids = {0};
+        assert_int_equal(wh_chat_encode_problem(t.chat, &ids, (wh_tok_str){p->question, strlen(p->question)}, (wh_tok_str){"", 0}, &err), WH_OK);
+        if (!prompt) {
+            for (size_t i = 0; i < p->samples[0].n_ids; i++) assert_int_equal(wh_tok_ids_push(&ids, p->samples[0].ids[i], &err), WH_OK);
+            if (what == WH_FEATURES_STEPS) assert_int_equal(wh_tok_encode(t.tok, &ids, "\n\n", 2, WH_TOK_NO_PREFIX, &err), WH_OK);
+        }
+        const size_t last = ids.len - 1;
+        const wh_score_spec spec = {.prefix = ids.data, .n_prefix = ids.len, .positions = &last, .n_positions = 1, .what = WH_SCORE_HIDDEN,
+                                    .layers = head.layers, .n_layers = 2, .on_done = on_score};
+        assert_int_equal(wh_engine_score(t.engine, NULL, &spec, &err), WH_OK);
+        for (bool idle = false; !idle;) assert_int_equal(wh_engine_step(t.engine, &idle, &err), WH_OK);
+        float got[64], second[32];
+        size_t row = f.list[0].rows - 1;
+        wh_features_get(&f, got, &f.list[0], row, head.layers, 2);
+        for (size_t i = 0; i < 64; i++) assert_true(got[i] == wh_half_f16_to_f32(wh_half_f32_to_f16(expected[i])));
+        wh_features_get(&f, second, &f.list[0], row, head.layers + 1, 1);
+        assert_memory_equal(second, got + 32, sizeof second);
+        wh_tok_ids_free(&ids);
+        assert_int_equal(wh_features_close(&f, &err), WH_OK);
+        /* All of it is in the file now. */
+        assert_int_equal(wh_features_open(&f, &data, (wh_features_what)what, &head, path, &err), WH_OK);
+        assert_int_equal(f.missing, 0);
+        float again[64];
+        wh_features_get(&f, again, &f.list[0], row, head.layers, 2);
+        assert_memory_equal(again, got, sizeof got);
+        assert_int_equal(wh_features_close(&f, &err), WH_OK);
+    }
+    /* A trunk that is not the policy reads texts: other keys, nothing known. */
+    wh_features f;
+    memset(data.policy_sha256, 'q', 64);
+    assert_int_equal(wh_features_open(&f, &data, WH_FEATURES_STEPS, &head, path, &err), WH_OK);
+    assert_int_equal(f.missing, 6);
+    volatile sig_atomic_t stop = 1;
+    const wh_features_watch stopped = {.stop = &stop};
+    assert_int_equal(wh_features_compute(&f, &on, &stopped, &err), WH_ERR_CANCELLED);
+    assert_int_equal(wh_features_compute(&f, &on, &watch, &err), WH_OK);
+    assert_int_equal(f.list[0].rows, 3);
+    assert_int_equal(wh_features_close(&f, &err), WH_OK);
+    wh_fit_data_free(&data);
+    close_trunk(&t);
+}
+
+static void samples_can_be_limited(void **state)
+{
+    (void)state;
+    trunk t;
+    wh_fit_data data;
+    open_trunk(&t);
+    make_data(&data, &t);
+    char before[65];
+    memcpy(before, data.sha256, 65);
+    assert_int_equal(wh_fit_data_finish(&data, 0, 0, &err), WH_OK);
+    assert_string_equal(before, data.sha256);
+    assert_int_equal(wh_fit_data_finish(&data, 1, 2, &err), WH_OK);
+    assert_true(data.n == 1 && data.n_samples == 2 && data.n_right == 1);
+    assert_string_not_equal(before, data.sha256);
+    wh_fit_data_free(&data);
+    close_trunk(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(states_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(other_states_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(features_are_what_the_engine_gives, setup, teardown),
+        cmocka_unit_test(samples_can_be_limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
