@@ -9,17 +9,17 @@
 #include "fit/train.h"
 
 typedef struct wh_fit_opts {
-    const char    *trunk, *cache, *out;
+    const char    *trunk, *cache, *out, *mc_journal;
     wh_opt_ints    layers;
     wh_opt_strings test;
-    int64_t        batch, folds, hidden, epochs, seed;
+    int64_t        batch, folds, hidden, epochs, seed, mc, mc_problems;
     double         l2, dropout, rate;
     const char    *arch, *positions, *step;
     bool           curve, json;
 } wh_fit_opts;
 
 extern const wh_opt wh_fit_options[];
-enum { WH_FIT_OPTIONS = 18 };
+enum { WH_FIT_OPTIONS = 21 };
 #define WH_FIT_GROUP(values) {"Head", wh_fit_options, WH_FIT_OPTIONS, values, NULL}
 
 typedef struct wh_fit {
@@ -52,6 +52,17 @@ void    wh_fit_free(wh_fit *f);
 /* A set of n rows, all of it to be filled and freed with wh_fit_set_free. */
 wh_code wh_fit_set_create(wh_train_set *set, size_t n, size_t d, wh_err *err);
 void    wh_fit_set_free(wh_train_set *set);
+
+/* fit_mc.c. Monte-Carlo labels (Math-Shepherd, Wang et al. 2024, soft estimate): the share of right answers among --mc
+ * completions of the policy from the end of a step, for the first --mc-problems of the data. They are kept in
+ * --mc-journal; a run that was stopped goes on with it. */
+typedef struct wh_fit_mc {
+    float *right; /* per feature and row, in their order; -1: there is none, the outcome counts */
+    size_t n, labels;
+    uint64_t tokens; /* generated in this run */
+    double   seconds;
+} wh_fit_mc; /* starts as {0} */
+wh_code wh_fit_mc_labels(wh_fit *f, wh_fit_mc *out, const wh_features *features, wh_err *err);
 
 /* fit_prm.c, fit_difficulty.c: the whole of it, what is printed too. */
 wh_code wh_fit_prm(wh_fit *f, wh_err *err);

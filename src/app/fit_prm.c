@@ -13,16 +13,17 @@
 #include <string.h>
 
 /* A sample counts as much as any other, however many steps it has. */
-static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *features, bool last_only)
+static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *features, const wh_fit_mc *mc, bool last_only)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < features->n; i++) {
+    size_t at = 0, label = 0;
+    for (size_t i = 0; i < features->n; label += features->list[i++].rows) {
         const wh_feature *x = &features->list[i];
         const wh_fit_problem *p = &f->data.problems[x->problem];
         bool right = p->samples[x->sample].right;
         for (size_t row = last_only && x->rows ? x->rows - 1 : 0; row < x->rows; row++, at++) {
             wh_features_get(features, set->x + at * set->d, x, row, f->layers, f->n_layers);
-            set->y[at] = right;
+            bool drawn = mc->n && mc->right[label + row] >= 0;
+            set->y[at] = drawn ? mc->right[label + row] : right;
             set->weight[at] = last_only ? 1 : 1 / (float)x->rows;
             set->points[at] = (wh_point){.problem = x->problem, .step = (uint32_t)row, .steps = (uint32_t)x->rows, .right = right};
             set->hash[at] = p->hash;
@@ -39,15 +40,16 @@ static size_t count_rows(const wh_features *features, bool last_only)
 
 static wh_features_what what_of(const wh_fit *f) { return strcmp(f->o->step, "blank_line") == 0 ? WH_FEATURES_STEPS : WH_FEATURES_BEFORE; }
 
-static wh_code train(wh_fit *f, wh_err *err)
+static wh_code train(wh_fit *f, wh_fit_mc *mc, wh_err *err)
 {
     wh_features features = {0};
     wh_train_set set = {0};
     bool last_only = strcmp(f->o->positions, "last") == 0;
     wh_code code = wh_fit_features(f, &features, &f->data, what_of(f), err);
+    if (code == WH_OK && f->o->mc) code = wh_fit_mc_labels(f, mc, &features, err);
     if (code == WH_OK) code = wh_fit_set_create(&set, count_rows(&features, last_only), f->n_layers * f->config.d, err);
     if (code == WH_OK) {
-        fill_rows(&set, f, &features, last_only);
+        fill_rows(&set, f, &features, mc, last_only);
         code = wh_fit_train(f, &set, WH_TRAIN_BY_WITHIN, true, err);
     }
     wh_fit_set_free(&set);
@@ -99,7 +101,7 @@ static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
 
 /* ---- showing ------------------------------------------------------------------------------------------------------------ */
 
-static void print_text(const wh_fit *f, const wh_judged *test)
+static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *test)
 {
     const wh_train_result *r = &f->result;
     char time[24], size[24];
@@ -107,6 +109,9 @@ static void print_text(const wh_fit *f, const wh_judged *test)
                   f->n_layers * f->config.d, r->seconds);
     if (f->feature_tokens)
         wh_out_printf("states of %llu tokens computed in %s\n", (unsigned long long)f->feature_tokens, wh_out_duration(time, f->feature_seconds));
+    if (mc->labels) wh_out_printf("%zu steps labelled by %lld completions each", mc->labels, (long long)f->o->mc);
+    if (mc->tokens) wh_out_printf(": %llu tokens in %s", (unsigned long long)mc->tokens, wh_out_duration(time, mc->seconds));
+    if (mc->labels) wh_out_puts("\n");
     wh_out_printf("\nl2        within   all     loss%s\n", r->net.hidden ? "    epochs" : "");
     for (size_t i = 0; i < r->n_grid; i++) {
         const wh_measure *m = &r->grid[i].measure;
@@ -132,7 +137,7 @@ static void print_text(const wh_fit *f, const wh_judged *test)
     }
 }
 
-static void print_json(const wh_fit *f, const wh_judged *test)
+static void print_json(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *test)
 {
     const wh_train_result *r = &f->result;
     json_t *grid = json_array(), *curve = json_array(), *layers = json_array();
@@ -143,31 +148,36 @@ static void print_json(const wh_fit *f, const wh_judged *test)
         json_array_append_new(curve, json_pack("{s:I, s:o}", "problems", (json_int_t)r->curve[i].problems, "measure",
                                                wh_judged_measure_json(&r->curve[i].measure)));
     for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer(f->layers[i]));
-    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I}", "trunk",
+    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I, s:{s:I, s:I, s:I, s:f}}", "trunk",
                           wh_buf_str(&f->trunk.name), "policy", f->data.policy_name, "layers", layers, "arch", f->o->arch, "positions",
                           f->o->positions, "step", f->o->step, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
                           (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", r->slope, "offset", r->offset, "measure",
                           wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
                           f->o->test.n ? wh_judged_json(test) : json_null(), "seconds", r->seconds, "feature_seconds", f->feature_seconds,
-                          "feature_tokens", (json_int_t)f->feature_tokens));
+                          "feature_tokens", (json_int_t)f->feature_tokens, "mc", "completions", (json_int_t)f->o->mc, "labels",
+                          (json_int_t)mc->labels, "tokens", (json_int_t)mc->tokens, "seconds", mc->seconds));
 }
 
 wh_code wh_fit_prm(wh_fit *f, wh_err *err)
 {
     wh_judged *test = wh_mem_zalloc(1, sizeof *test);
     if (!test) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a report");
-    wh_code code = train(f, err);
+    wh_fit_mc mc = {0};
+    wh_code code = train(f, &mc, err);
     if (code == WH_OK && f->o->test.n) code = try_on(f, test, err);
     if (code == WH_OK) {
         const wh_measure *m = &f->result.measure;
         const wh_head_metric metrics[] = {{"auc", m->last.all},         {"auc_within", m->last.within}, {"auc_every", m->every.all},
                                           {"auc_within_every", m->every.within}, {"ece", m->ece},      {"brier", m->brier},
                                           {"loss", m->loss},            {"rate", m->rate}};
-        const char *labels = strcmp(f->o->positions, "last") == 0 ? "outcome, on the last step" : "outcome, on every step";
+        const char *labels = strcmp(f->o->positions, "last") == 0 ? "outcome, on the last step"
+                             : mc.labels                          ? "outcome, and completions from steps of a part"
+                                                                  : "outcome, on every step";
         code = wh_fit_write(f, WH_HEAD_PRM, f->o->step, labels, metrics, sizeof metrics / sizeof metrics[0], err);
     }
-    if (code == WH_OK && f->o->json) print_json(f, test);
-    else if (code == WH_OK) print_text(f, test);
+    if (code == WH_OK && f->o->json) print_json(f, &mc, test);
+    else if (code == WH_OK) print_text(f, &mc, test);
+    free(mc.right);
     free(test);
     return code;
 }

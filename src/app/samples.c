@@ -167,6 +167,13 @@ static wh_code check_policy(loader *l, const json_t *run, const char *first, wh_
     if (!sha256 || strlen(sha256) != 64) return wh_err_set(err, WH_ERR_FORMAT, "%s does not say which policy it is of", l->path);
     wh_fit_data *d = l->out;
     if (!d->policy_name) {
+        const json_t *search = json_object_get(run, "search");
+        json_int_t most = json_integer_value(json_object_get(search, "max-tokens"));
+        d->sampling = (struct wh_fit_sampling){.temperature = json_number_value(json_object_get(search, "temperature")),
+                                               .top_p = json_number_value(json_object_get(search, "top-p")),
+                                               .min_p = json_number_value(json_object_get(search, "min-p")),
+                                               .top_k = (int)json_integer_value(json_object_get(search, "top-k")),
+                                               .max_tokens = most > 0 ? (size_t)most : 2048};
         memcpy(d->policy_sha256, sha256, 65);
         d->policy_name = wh_mem_strndup(name ? name : "?", strlen(name ? name : "?"));
         return d->policy_name ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a name");

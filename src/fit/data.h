@@ -31,6 +31,11 @@ typedef struct wh_fit_data {
     size_t          n, n_samples, n_right;
     char            policy_sha256[65];
     char           *policy_name;
+    struct wh_fit_sampling { /* how the samples were drawn: what completions of them are drawn like */
+        double temperature, top_p, min_p;
+        int    top_k;
+        size_t max_tokens;
+    } sampling;
     char            sha256[65]; /* of all that was taken: problems, samples, outcomes */
 } wh_fit_data; /* starts as {0} */
 
