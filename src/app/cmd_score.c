@@ -4,6 +4,7 @@
 #include "app/load.h"
 #include "app/manifest.h"
 #include "app/out.h"
+#include "app/reward.h"
 #include "app/samples.h"
 #include "app/score_journal.h"
 #include "base/clock.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 
 typedef struct options {
-    const char     *prm, *kind, *head, *out, *cpu_mask;
+    const char     *prm, *kind, *head, *calibration, *out, *cpu_mask;
     wh_samples_opts from;
     int64_t         threads, batch, context;
     uint64_t        memory;
@@ -25,6 +26,8 @@ typedef struct options {
 
 static const wh_opt option_table[] = {
     WH_OPT_INT(options, batch, "batch", "B", "16", 1, 4096, "solutions that are read together, at most"),
+    WH_OPT_STRING(options, calibration, "calibration", "A,B", NULL,
+                  "make scores probabilities: log-odds A times what they were, plus B (default: as the PRM's file says)"),
     WH_OPT_INT(options, context, "context", "TOKENS", "0", 0, 1 << 20, "tokens of a solution, at most; 0: the PRM's own limit, or 8192"),
     WH_OPT_STRING(options, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ..."),
     WH_OPT_STRINGS(options, from.data, "data", "F.jsonl",
@@ -249,6 +252,7 @@ typedef struct judge {
     wh_par   *par;
     wh_prm   *prm;
     wh_loaded policy; /* when the PRM is attached to it */
+    wh_prm_calibration calibration; /* with --calibration */
 } judge; /* starts as {0} */
 
 static wh_code attach(judge *j, const options *o, wh_err *err)
@@ -259,13 +263,13 @@ static wh_code attach(judge *j, const options *o, wh_err *err)
     WH_TRY(wh_load_engine(&j->policy, &machine, o->context ? (size_t)o->context : WH_PRM_CONTEXT, (size_t)o->batch, 0, err));
     const wh_prm_policy on = {.path = wh_buf_str(&j->policy.path), .model = j->policy.model, .tok = j->policy.tok, .chat = j->policy.chat,
                               .engine = j->policy.engine};
-    const wh_prm_opts opts = {.kind = o->kind, .head = o->head};
+    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .calibration = o->calibration ? &j->calibration : NULL};
     return wh_prm_attach(&j->prm, &on, &opts, j->policy.par, err);
 }
 
 static wh_code open_own(judge *j, const options *o, wh_err *err)
 {
-    wh_prm_opts opts = {.kind = o->kind, .head = o->head,
+    wh_prm_opts opts = {.kind = o->kind, .head = o->head, .calibration = o->calibration ? &j->calibration : NULL,
                         .engine = {.memory = o->memory, .max_rows = (size_t)o->batch, .context = (size_t)o->context}};
     if (o->cpu_mask) {
         WH_TRY(wh_cpu_parse_mask(&opts.isa, o->cpu_mask, err));
@@ -308,8 +312,9 @@ static wh_code run_json(json_t **out, const judge *j, const options *o, const wh
 {
     char head[65];
     if (o->head) WH_TRY(wh_load_sha256(head, o->head, err));
-    *out = json_pack("{s:{s:s, s:s, s:s?}, s:{s:s, s:s}, s:b, s:I}", "prm", "kind", wh_prm_name(j->prm), "sha256", j->sha256, "head_sha256",
-                     o->head ? head : NULL, "policy", "name", data->policy_name, "sha256", data->policy_sha256, "own_tokens",
+    json_t *calibration = o->calibration ? json_pack("[f, f]", j->calibration.slope, j->calibration.offset) : NULL;
+    *out = json_pack("{s:{s:s, s:s, s:s?, s:o*}, s:{s:s, s:s}, s:b, s:I}", "prm", "kind", wh_prm_name(j->prm), "sha256", j->sha256,
+                     "head_sha256", o->head ? head : NULL, "calibration", calibration, "policy", "name", data->policy_name, "sha256", data->policy_sha256, "own_tokens",
                      j->policy.engine != NULL, "context", (json_int_t)o->context);
     return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
 }
@@ -364,6 +369,7 @@ int wh_cmd_score(int argc, char **argv)
     judge j = {0};
     wh_interrupt_catch();
     wh_code code = o.prm ? WH_OK : wh_err_set(&err, WH_ERR_ARG, "--prm MODEL says which model judges");
+    if (code == WH_OK && o.calibration) code = wh_reward_calibration(&j.calibration, o.calibration, &err);
     if (code == WH_OK) code = wh_manifest_resolve(&j.path, o.prm, &err);
     if (code == WH_OK) code = o.from.journals.n ? score_journals(&o, &j, &err) : score_lines(&o, &j, &err);
     free_judge(&j);

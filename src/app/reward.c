@@ -4,6 +4,7 @@
 #include "app/out.h"
 #include "base/file.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,8 @@ const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
     WH_OPT_CHOICE(wh_reward_opts, grouping, "grouping", "G", "math", "math string",
                   "when two answers are one: the same value, or the very same text"),
     WH_OPT_STRING(wh_reward_opts, prm, "prm", "MODEL", NULL, "a process reward model: name, alias or path"),
+    WH_OPT_STRING(wh_reward_opts, calibration, "prm-calibration", "A,B", NULL,
+                  "make scores probabilities: log-odds A times what they were, plus B (default: as the PRM's file says)"),
     WH_OPT_STRING(wh_reward_opts, head, "prm-head", "FILE", NULL, "a head file; the PRM is its trunk, or the policy when there is no --prm"),
     WH_OPT_STRING(wh_reward_opts, kind, "prm-kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
     WH_OPT_FLAG(wh_reward_opts, speculate, "speculate", "rows that would wait for the slowest step of a round go on with the best so far"),
@@ -21,12 +24,25 @@ const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
 
 bool wh_reward_wanted(const wh_reward_opts *o) { return o->prm || o->head; }
 
+wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err *err)
+{
+    char *end = NULL, *last = NULL;
+    out->slope = strtod(text, &end);
+    out->offset = end != text && *end == ',' ? strtod(end + 1, &last) : 0;
+    if (!last || last == end + 1 || *last)
+        return wh_err_set(err, WH_ERR_ARG, "a calibration is two numbers, like 0.7,-0.2, not '%.40s'", text);
+    if (!(out->slope > 0)) return wh_err_set(err, WH_ERR_ARG, "a calibration needs a slope above 0, not '%.40s'", text);
+    return WH_OK;
+}
+
 wh_grouping wh_reward_grouping(const wh_reward_opts *o) { return strcmp(o->grouping, "string") == 0 ? WH_GROUP_STRING : WH_GROUP_MATH; }
 
 wh_code wh_reward_rule(wh_rule *out, const wh_reward_opts *o, const wh_vote *otherwise, wh_err *err)
 {
     bool scored = wh_reward_wanted(o);
     if (o->kind && !scored) return wh_err_set(err, WH_ERR_ARG, "--prm-kind says how to use a PRM: --prm MODEL is missing");
+    if (o->calibration && !scored)
+        return wh_err_set(err, WH_ERR_ARG, "--prm-calibration is for the scores of a PRM: --prm MODEL is missing");
     if (o->speculate && !scored) return wh_err_set(err, WH_ERR_ARG, "--speculate runs ahead of a PRM's choice: --prm MODEL is missing");
     const wh_vote *usual = otherwise ? otherwise : scored ? &wh_vote_prm_vote : &wh_vote_majority;
     *out = wh_rule_of(o->vote ? o->vote : usual->name, o->aggregate);
@@ -69,12 +85,19 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
     wh_load_opts share = *machine;
     r->form = wh_load_form(machine);
     if (wh_reward_wanted(o)) WH_TRY(find_names(r, o, policy, err));
+    r->calibrated = o->calibration != NULL;
+    if (o->calibration) WH_TRY(wh_reward_calibration(&r->calibration, o->calibration, err));
     bool two = wh_reward_wanted(o) && !r->attached;
     if (two) share.memory /= 2;
     enum { BLANK_LINE = 4 }; /* tokens of one: a head on the policy reads it behind the last step too */
     WH_TRY(wh_load_engine(policy, &share, tokens + (r->attached ? BLANK_LINE : 0), rows, 0, err));
     if (!wh_reward_wanted(o)) return WH_OK;
-    const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .isa = policy->model->isa, .form = r->form, .engine = {.memory = share.memory, .max_rows = rows}};
+    const wh_prm_opts opts = {.kind = o->kind,
+                              .head = o->head,
+                              .calibration = r->calibrated ? &r->calibration : NULL,
+                              .isa = policy->model->isa,
+                              .form = r->form,
+                              .engine = {.memory = share.memory, .max_rows = rows}};
     const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,
                               .engine = r->attached ? policy->engine : NULL};
     wh_out_progress("loading %s", wh_buf_str(&r->name));
@@ -109,9 +132,9 @@ wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err)
     if (r->prm) {
         WH_TRY(wh_load_sha256(model, wh_buf_str(&r->path), err));
         if (r->head) WH_TRY(wh_load_sha256(head, r->head, err));
-        *out = json_pack("{s:s, s:s, s:s, s:s?, s:s*}", "name", wh_buf_str(&r->name), "kind", wh_prm_name(r->prm), "sha256", model, "head_sha256",
-                         r->head ? head : NULL,
-                         "form", r->form == WH_MAT_FAST ? "fast" : NULL);
+        json_t *calibration = r->calibrated ? json_pack("[f, f]", r->calibration.slope, r->calibration.offset) : NULL;
+        *out = json_pack("{s:s, s:s, s:s, s:s?, s:s*, s:o*}", "name", wh_buf_str(&r->name), "kind", wh_prm_name(r->prm), "sha256", model,
+                         "head_sha256", r->head ? head : NULL, "form", r->form == WH_MAT_FAST ? "fast" : NULL, "calibration", calibration);
     } else {
         *out = json_null();
     }

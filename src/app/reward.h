@@ -12,13 +12,16 @@
 
 /* Values of wh_reward_options, the group that commands with a search share. */
 typedef struct wh_reward_opts {
-    const char *prm, *kind, *head, *vote, *aggregate, *grouping;
+    const char *prm, *kind, *head, *calibration, *vote, *aggregate, *grouping;
     bool        speculate;
 } wh_reward_opts;
 
 extern const wh_opt wh_reward_options[];
-enum { WH_REWARD_OPTIONS = 7 };
+enum { WH_REWARD_OPTIONS = 8 };
 #define WH_REWARD_GROUP(values) {"Reward and vote", wh_reward_options, WH_REWARD_OPTIONS, values, NULL}
+
+/* From "A,B" as a person types it. */
+wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err *err);
 
 /* Is a PRM asked for? A head without a model is one on the policy. */
 bool        wh_reward_wanted(const wh_reward_opts *o);
@@ -34,6 +37,8 @@ typedef struct wh_reward {
     bool            attached; /* a head on the policy's own engine */
     wh_buf          path, name;
     const char     *head;     /* path of the head file; NULL: none */
+    bool            calibrated; /* by what was typed */
+    wh_prm_calibration calibration;
     wh_backend_pair pair;
 } wh_reward; /* starts as {0} */
 
@@ -45,7 +50,7 @@ void wh_reward_backend(wh_backend *out, wh_reward *r, const wh_loaded *policy, s
 /* After the driver, before the policy. */
 void wh_reward_free(wh_reward *r);
 
-/* {"name", "kind", "sha256", "head_sha256"}, and "form" when it is not exact, or null: what results depend on. */
+/* {"name", "kind", "sha256", "head_sha256"}, and "form" when it is not exact and "calibration" when it was typed, or null: what results depend on. */
 wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err);
 
 #endif

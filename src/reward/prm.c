@@ -39,6 +39,7 @@ struct wh_prm {
     wh_engine         *own_engine; /* NULL: attached */
     wh_prm_mlp        *head;       /* NULL: the kind reads logits */
     wh_prm_head_use    use;        /* of it */
+    wh_prm_calibration calibration;
     int32_t            marker, good, bad;
     wh_cost            cost;
     uint64_t           head_flops; /* of the head, so far */
@@ -54,7 +55,7 @@ static const wh_prm_kind *const kinds[] = {
 };
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
-static const char key_kind[] = "whet.prm.kind";
+static const char key_kind[] = "whet.prm.kind", key_slope[] = "whet.prm.calibration.slope", key_offset[] = "whet.prm.calibration.offset";
 
 /* ---- kinds ------------------------------------------------------------------------------------------------ */
 
@@ -123,6 +124,7 @@ void wh_prm_describe(wh_buf *out, const wh_gguf *g)
     if (kind_of_file(&kind, g, &why) != WH_OK) wh_buf_puts(out, why.msg);
     if (!kind) return;
     wh_buf_puts(out, kind->about.name);
+    if (wh_gguf_has(g, key_slope)) wh_buf_puts(out, ", calibrated");
     if (!kind->head_layers) return;
     size_t before = out->len;
     wh_buf_puts(out, ", head ");
@@ -148,9 +150,22 @@ static wh_code find_token(int32_t *out, const wh_prm *p, const char *text, wh_er
     return code;
 }
 
+static wh_code read_calibration(wh_prm *p, const wh_gguf *g, wh_err *err)
+{
+    float slope, offset;
+    if (!wh_gguf_has(g, key_slope) && !wh_gguf_has(g, key_offset)) return WH_OK;
+    WH_TRY(wh_gguf_get_f32(g, key_slope, &slope, err));
+    WH_TRY(wh_gguf_get_f32(g, key_offset, &offset, err));
+    if (!(slope > 0) || !isfinite(slope) || !isfinite(offset))
+        return wh_err_set(err, WH_ERR_FORMAT, "a calibration by slope %g and offset %g: a slope above 0 was expected", (double)slope, (double)offset);
+    p->calibration = (wh_prm_calibration){(double)slope, (double)offset};
+    return WH_OK;
+}
+
 static wh_code read_head(wh_prm *p, const wh_gguf *g, wh_par *par, wh_err *err)
 {
     const wh_prm_kind *k = p->kind;
+    WH_TRY(read_calibration(p, g, err));
     if (!k->head_layers) return WH_OK;
     WH_TRY(wh_prm_mlp_read(&p->head, g, p->use.n_layers * p->model->config.d, p->model->kern, par, err));
     size_t layers = wh_prm_mlp_layers(p->head), outputs = wh_prm_mlp_outputs(p->head);
@@ -179,6 +194,7 @@ static wh_code read_head_file(wh_prm *p, const char *path, const char *trunk_pat
 static wh_code set_up(wh_prm *p, const char *head, const char *path, wh_par *par, wh_err *err)
 {
     const wh_prm_kind *k = p->kind;
+    p->calibration = (wh_prm_calibration){1, 0};
     p->use = (wh_prm_head_use){.layers = {(uint32_t)p->model->config.layers}, .n_layers = 1}; /* unless a head file says more */
     if (k->chat && !p->chat)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "it has no chat format that Whet knows: a PRM of kind %s needs one", k->about.name);
@@ -224,7 +240,11 @@ static void set_cost(wh_prm *p)
 /* Model, tokenizer and chat format are there; the engine, if it is not the policy's, is made. */
 static wh_code finish(wh_prm *p, const char *path, const wh_prm_opts *o, wh_par *par, wh_err *err)
 {
+    if (o->calibration && (!(o->calibration->slope > 0) || !isfinite(o->calibration->slope) || !isfinite(o->calibration->offset)))
+        return wh_err_set(err, WH_ERR_ARG, "a calibration by slope %g and offset %g: a slope above 0 is needed", o->calibration->slope,
+                          o->calibration->offset);
     WH_TRY(set_up(p, o->head, path, par, err));
+    if (o->calibration) p->calibration = *o->calibration;
     if (!p->engine) {
         wh_engine_opts e = o->engine;
         size_t most = p->model->config.context;
@@ -270,6 +290,8 @@ static double score_at(wh_prm *p, const float *values, size_t width)
 {
     double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
                            : p->kind->score(values, width);
+    const wh_prm_calibration *c = &p->calibration;
+    if (c->slope != 1 || c->offset != 0) score = 1 / (1 + exp(-(c->slope * log(score / (1 - score)) + c->offset)));
     return score >= 0 ? score : 0;
 }
 

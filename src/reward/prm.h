@@ -13,6 +13,8 @@
  *   whet.prm.0.weight           (out, d) f32, whet.prm.0.bias (out): the head, for kinds that have one;
  *   whet.prm.1.weight, .1.bias  its second layer, behind a ReLU
  * The last layer has 1 output (the score is its sigmoid) or 2 (softmax, the second is "right").
+ *   whet.prm.calibration.slope, .offset   f32, both or none: a score s becomes the probability whose log-odds are
+ *                               slope · ln(s / (1 - s)) + offset (Platt 1999), fitted on solved problems
  *
  * A head may also be a file of its own, for a trunk that is any model, the policy itself too. Besides the
  * above it says what it was fitted for, so that wrong use is refused:
@@ -36,9 +38,14 @@ typedef struct wh_prm wh_prm;
 
 enum { WH_PRM_CONTEXT = 8192 }; /* what the 8B PRMs were trained with, and the longest answer of the method */
 
+typedef struct wh_prm_calibration {
+    double slope, offset; /* slope > 0: the order of scores stays */
+} wh_prm_calibration;
+
 typedef struct wh_prm_opts {
     const char    *kind;   /* of prm.def; NULL: what the file says */
     const char    *head;   /* a head file, then the model is its trunk; NULL: none */
+    const wh_prm_calibration *calibration; /* of the scores; NULL: what the file (of the head) says, or none */
     wh_isa         isa;    /* instruction sets to use; 0: all of this machine */
     wh_mat_form    form;   /* of its weights; not that of a head */
     wh_engine_opts engine; /* all 0: defaults; context 0: the model's own, at most WH_PRM_CONTEXT */

@@ -12,6 +12,7 @@ done
 check score --prm "$g/rlhflow.gguf" --kind rlhflow-mistral --data two.jsonl
 check score --prm "$g/judge.gguf" --kind judge <two.jsonl
 check score --prm "$g/judge.gguf" --head "$g/head.gguf" --batch 1 <two.jsonl
+check score --prm "$g/skywork.gguf" --calibration 0.5,-1 --data two.jsonl
 note a context that is too small: for some steps, and for all
 check score --prm "$g/skywork.gguf" --context 24 --data two.jsonl
 check score --prm "$g/skywork.gguf" --context 4 --data two.jsonl

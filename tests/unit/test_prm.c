@@ -415,6 +415,7 @@ typedef struct edit {
     const char *text;
     uint32_t    number;
     uint32_t    list[3]; /* or, its first not 0, an array: as many as there are */
+    float       slope, offset; /* calibration; slope 0: none, offset NAN: that key is left out */
 } edit;
 
 static void write_edited(const char *to, const char *from, const edit *d)
@@ -437,6 +438,8 @@ static void write_edited(const char *to, const char *from, const edit *d)
     if (d->key && d->text) assert_int_equal(wh_gguf_write_str(w, d->key, d->text, NULL), WH_OK);
     else if (d->key && d->list[0]) assert_int_equal(wh_gguf_write_array(w, d->key, WH_GGUF_U32, d->list, d->list[2] ? 3 : 2, NULL), WH_OK);
     else if (d->key) assert_int_equal(wh_gguf_write_u32(w, d->key, d->number, NULL), WH_OK);
+    if (d->slope != 0) assert_int_equal(wh_gguf_write_f32(w, "whet.prm.calibration.slope", d->slope, NULL), WH_OK);
+    if (d->slope != 0 && !isnan(d->offset)) assert_int_equal(wh_gguf_write_f32(w, "whet.prm.calibration.offset", d->offset, NULL), WH_OK);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < wh_gguf_tensor_count(g); i++) {
             const wh_gguf_tensor *t = wh_gguf_tensor_at(g, i);
@@ -481,6 +484,8 @@ static void broken_heads_are_refused(void **state)
         {{.tensor = "whet.prm.0.weight", .cols = 32, .rows = 32, .type = WH_TYPE_F16}, "is F16: expected F32"},
         {{.tensor = "whet.prm.0.weight", .cols = 32, .rows = 32, .value = NAN}, "holds what is not a number"},
         {{.tensor = "whet.prm.1.bias", .cols = 2, .rows = 1, .value = INFINITY}, "holds what is not a number"},
+        {{.slope = 1, .offset = NAN}, "'whet.prm.calibration.offset'"},
+        {{.slope = -1}, "a slope above 0 was expected"},
         {{.kind = "skywork"}, "the head has 2 layers and 2 outputs: a PRM of kind skywork has 1 and 1"},
         {{.kind = "judge-me"}, "'judge-me' is no kind of PRM that Whet knows"},
         {{.kind = "head"}, "it is a head file"},
@@ -605,6 +610,53 @@ static void heads_read_any_layers(void **state)
         assert_int_equal((i ? 1 : 2) * own.ledger.linear, last.ledger.linear);
         for (size_t k = 0; k < x.n; k++) assert_true(own.scores[k] > 0 && own.scores[k] < 1 && own.scores[k] != last.scores[k]);
     }
+    unlink(path);
+}
+
+/* Log-odds become slope times what they were, plus offset: by the keys of a file, by the options, which come first. */
+static void calibration_bends_the_scores(void **state)
+{
+    (void)state;
+    static const edit files[] = {{.slope = 0.5f, .offset = -1}, {.slope = 2, .offset = 0.25f}};
+    static const wh_prm_calibration typed = {2, 0.25};
+    char path[] = "/tmp/test_prm_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    example x = read_case(json_array_get(json_object_get(json_array_get(golden, 4), "cases"), 1));
+    outcome plain = {0}, got[3];
+    memset(got, 0, sizeof got);
+    wh_prm *p = open_prm("qwen.gguf", NULL, NULL, 0);
+    wh_prm_spec s = spec_of(&x, x.n, x.n, &plain);
+    submit(p, &s);
+    run(p);
+    wh_prm_free(p);
+    for (size_t i = 0; i < 3; i++) {
+        wh_err err;
+        const wh_prm_opts o = {.calibration = i == 2 ? &typed : NULL, .engine = {.memory = (size_t)64 << 20, .max_rows = 4, .chunk = 48}};
+        write_edited(path, "qwen.gguf", &files[i % 2]);
+        if (wh_prm_open(&p, path, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+        s.user = &got[i];
+        submit(p, &s);
+        run(p);
+        wh_prm_free(p);
+        for (size_t k = 0; k < x.n; k++) {
+            double slope = i ? 2 : 0.5, offset = i ? 0.25 : -1, odds = plain.scores[k] / (1 - plain.scores[k]);
+            double want = pow(odds, slope) * exp(offset);
+            assert_true(fabs(got[i].scores[k] - want / (1 + want)) < 1e-12);
+        }
+    }
+    assert_memory_equal(got[1].scores, got[2].scores, x.n * sizeof(double)); /* file 0 bends by 0.5, but 2 was typed */
+    const wh_prm_calibration wrong = {0, 1};
+    const wh_prm_opts o = {.calibration = &wrong};
+    refuse(path, &o, WH_ERR_ARG, "a slope above 0 is needed");
+    wh_buf text = {0};
+    wh_gguf *g;
+    assert_int_equal(wh_gguf_open(&g, path, NULL), WH_OK);
+    wh_prm_describe(&text, g);
+    assert_string_equal(wh_buf_str(&text), "qwen, calibrated, head 32 -> 32 -> 2");
+    wh_buf_free(&text);
+    wh_gguf_close(g);
     unlink(path);
 }
 
@@ -825,6 +877,7 @@ int main(void)
         cmocka_unit_test(broken_heads_are_refused),
         cmocka_unit_test(mistaken_files_are_refused),
         cmocka_unit_test(heads_read_any_layers),
+        cmocka_unit_test(calibration_bends_the_scores),
         cmocka_unit_test(a_prm_shares_the_policys_weights),
         cmocka_unit_test(a_head_on_the_policy_comes_in_passing),
         cmocka_unit_test(descriptions),
