@@ -5,6 +5,7 @@
 #include "app/json.h"
 #include "app/suggest.h"
 #include "base/file.h"
+#include "base/lines.h"
 
 #include <string.h>
 
@@ -77,15 +78,9 @@ static int compare_batch(const options *o)
     wh_err err;
     wh_buf text = {0};
     wh_code code = wh_file_read(&text, o->batch, FILE_LIMIT, &err);
-    size_t number = 0;
-    for (size_t at = 0; code == WH_OK && at < text.len;) {
-        const char *line = text.data + at, *end = memchr(line, '\n', text.len - at);
-        size_t n = end ? (size_t)(end - line) : text.len - at;
-        at += n + 1;
-        number++;
-        if (strspn(line, " \t\r") < n) code = compare_line(o, line, n, &err);
-    }
-    if (code != WH_OK && number) wh_err_wrap(&err, "line %zu of %s", number, o->batch);
+    wh_lines l = {0};
+    while (code == WH_OK && wh_lines_next(&l, &text)) code = compare_line(o, l.text, l.n, &err);
+    if (code != WH_OK && l.number) wh_err_wrap(&err, "line %zu of %s", l.number, o->batch);
     wh_buf_free(&text);
     return code == WH_OK ? WH_EXIT_OK : wh_out_error(&err);
 }

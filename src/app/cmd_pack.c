@@ -18,7 +18,7 @@ typedef struct options {
 static const wh_opt option_table[] = {
     WH_OPT_FLAG(options, fast, "fast", "round the weights to int8: faster for many tokens at once, not quite the same results"),
     WH_OPT_STRING(options, out, "out", "FILE", NULL, "-o FILE: where it goes"),
-    WH_OPT_INT(options, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
+    WH_OPT_THREADS(options),
     WH_OPT_FLAG(options, zstd, "zstd", "compress it for shipping: smaller, but inflated into memory whenever it is opened"),
 };
 

@@ -116,10 +116,7 @@ static wh_code run(const options *o, const wh_load_opts *machine, const char *pr
     wh_buf text = {0};
     wh_tok_ids ids = {0};
     talk t = {.o = o};
-    wh_code code = WH_OK;
-    if (strcmp(prompt, "-") == 0) code = wh_file_read(&text, "-", (size_t)1 << 26, err);
-    else wh_buf_puts(&text, prompt);
-    if (code == WH_OK && !wh_buf_ok(&text)) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for the prompt");
+    wh_code code = wh_cmd_text(&text, prompt, "prompt", err);
     if (code == WH_OK) code = wh_load_model(&l, machine, err);
     if (code == WH_OK) code = encode(o, &l, &ids, wh_buf_str(&text), text.len, err);
     if (code == WH_OK) code = wh_load_engine(&l, machine, ids.len + (size_t)o->max_tokens, 1, 0, err);

@@ -1,6 +1,7 @@
 /* whet score: what a process reward model thinks of given solutions, step by step. */
 #include "app/cmd.h"
 #include "app/interrupt.h"
+#include "app/json.h"
 #include "app/load.h"
 #include "app/manifest.h"
 #include "app/out.h"
@@ -9,9 +10,10 @@
 #include "app/score_journal.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "reward/prm.h"
-#include "search/tree.h"
+#include "search/vote.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +31,7 @@ static const wh_opt option_table[] = {
     WH_OPT_STRING(options, calibration, "calibration", "A,B", NULL,
                   "make scores probabilities: log-odds A times what they were, plus B (default: as the PRM's file says)"),
     WH_OPT_INT(options, context, "context", "TOKENS", "0", 0, 1 << 20, "tokens of a solution, at most; 0: the PRM's own limit, or 8192"),
-    WH_OPT_STRING(options, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ..."),
+    WH_OPT_CPU_MASK(options),
     WH_OPT_STRINGS(options, from.data, "data", "F.jsonl",
                    "solutions, one JSON object a line (without it: standard input); with --journal: the problem sets of the journals"),
     WH_OPT_STRING(options, head, "head", "HEAD", NULL, "a head file; the PRM is its trunk"),
@@ -38,11 +40,11 @@ static const wh_opt option_table[] = {
     WH_OPT_FLAG(options, json, "json", "with --journal: the report as one JSON line"),
     WH_OPT_STRING(options, kind, "kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
     WH_OPT_INT(options, from.problems, "limit-problems", "K", "0", 0, 1e9, "with --journal: K problems, picked by their hash; 0: all"),
-    WH_OPT_SIZE(options, memory, "memory", "SIZE", "0", "limit for keys, values and scratch; 0: what fits"),
+    WH_OPT_MEMORY(options),
     WH_OPT_STRING(options, out, "out", "FILE", NULL, "with --journal: keep the scores here, a journal itself, and go on from what it holds"),
     WH_OPT_STRING(options, prm, "prm", "MODEL", NULL, "name, alias or path of the PRM"),
     WH_OPT_INT(options, from.samples, "samples-per-problem", "K", "0", 0, 65536, "with --journal: the first K samples of each; 0: all"),
-    WH_OPT_INT(options, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
+    WH_OPT_THREADS(options),
 };
 
 /* One line of the data, on its way. */
@@ -129,14 +131,8 @@ static wh_code read_data(run *r, const char *path, wh_err *err)
 {
     wh_buf text = {0};
     wh_code code = wh_file_read(&text, path, (size_t)1 << 30, err);
-    size_t number = 0;
-    for (size_t at = 0; code == WH_OK && at < text.len;) {
-        const char *line = text.data + at, *end = memchr(line, '\n', text.len - at);
-        size_t n = end ? (size_t)(end - line) : text.len - at;
-        at += n + 1;
-        number++;
-        if (strspn(line, " \t\r") < n && (code = read_item(r, line, n, err)) != WH_OK) wh_err_wrap(err, "line %zu of %s", number, path);
-    }
+    for (wh_lines l = {0}; code == WH_OK && wh_lines_next(&l, &text);)
+        if ((code = read_item(r, l.text, l.n, err)) != WH_OK) wh_err_wrap(err, "line %zu of %s", l.number, path);
     if (code == WH_OK && !r->n) code = wh_err_set(err, WH_ERR_ARG, "%s holds no solutions", path);
     wh_buf_free(&text);
     return code;
@@ -158,26 +154,15 @@ static void free_items(run *r)
 
 static void put_scores(json_t *o, const item *x)
 {
-    json_t *scores = json_array();
-    double least = 1, sum = 0, prod = 1;
-    for (size_t i = 0; i < x->n_steps; i++) {
-        json_array_append_new(scores, json_real(x->scores[i]));
-        if (x->scores[i] < least) least = x->scores[i];
-        sum += x->scores[i];
-        prod *= x->scores[i];
-    }
-    json_object_set_new(o, "scores", scores);
-    json_object_set_new(o, "min", json_real(least));
-    json_object_set_new(o, "last", json_real(x->scores[x->n_steps - 1]));
-    json_object_set_new(o, "avg", json_real(sum / (double)x->n_steps));
-    json_object_set_new(o, "prod", json_real(prod));
+    json_object_set_new(o, "scores", wh_json_reals(x->scores, x->n_steps));
+    for (int a = 0; x->scores && a < WH_AGGREGATE_COUNT; a++)
+        json_object_set_new(o, wh_aggregate_name((wh_aggregate)a), json_real(wh_aggregate_scores((wh_aggregate)a, x->scores, x->n_steps)));
 }
 
 static void print_item(const item *x, size_t index)
 {
     json_t *o = json_pack("{s:I}", "index", (json_int_t)index);
-    if (x->scores) put_scores(o, x);
-    else json_object_set_new(o, "scores", json_null());
+    put_scores(o, x);
     json_object_set_new(o, "unscored", json_integer((json_int_t)(x->n_steps - x->n_fit)));
     json_object_set_new(o, "flops", json_integer((json_int_t)wh_ledger_total(&x->ledger)));
     wh_out_json(o);
@@ -271,10 +256,7 @@ static wh_code open_own(judge *j, const options *o, wh_err *err)
 {
     wh_prm_opts opts = {.kind = o->kind, .head = o->head, .calibration = o->calibration ? &j->calibration : NULL,
                         .engine = {.memory = o->memory, .max_rows = (size_t)o->batch, .context = (size_t)o->context}};
-    if (o->cpu_mask) {
-        WH_TRY(wh_cpu_parse_mask(&opts.isa, o->cpu_mask, err));
-        opts.isa &= wh_cpu_detect();
-    }
+    WH_TRY(wh_load_isa(&opts.isa, o->cpu_mask, err));
     WH_TRY(wh_par_create(&j->par, (int)o->threads, err));
     wh_out_progress("loading %s", o->prm);
     wh_code code = wh_prm_open(&j->prm, wh_buf_str(&j->path), &opts, j->par, err);

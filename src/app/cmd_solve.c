@@ -24,9 +24,9 @@ typedef struct options {
 } options;
 
 static const wh_opt option_table[] = {
-    WH_OPT_INT(options, batch, "batch", "B", "64", 1, 4096, "samples that are computed together, at most"),
+    WH_OPT_BATCH(options),
     WH_OPT_FLAG(options, json, "json", "everything as one JSON object"),
-    WH_OPT_INT(options, seed, "seed", "K", "0", 0, 9e18, "another seed draws other samples"),
+    WH_OPT_SEED(options),
     WH_OPT_CHOICE(options, show, "show", "WHAT", "text", "text tree", "what is seen of the search on the way"),
     WH_OPT_STRING(options, trace, "trace", "F.jsonl", NULL, "write down the search as it happens, for `whet trace`"),
 };
@@ -133,14 +133,13 @@ static void show_steps(view *v)
 
 static json_t *sample_json(const wh_sample *s)
 {
-    json_t *o = json_object(), *scores = s->scores ? json_array() : json_null();
-    for (size_t i = 0; s->scores && i < s->n_scores; i++) json_array_append_new(scores, json_real(s->scores[i]));
+    json_t *o = json_object();
     json_object_set_new(o, "index", json_integer((json_int_t)s->index));
     json_object_set_new(o, "text", wh_json_text(s->text, s->text_len));
     json_object_set_new(o, "answer", *s->answer ? wh_json_text(s->answer, strlen(s->answer)) : json_null());
     json_object_set_new(o, "tokens", json_integer((json_int_t)s->tokens));
     json_object_set_new(o, "stop", json_string(wh_end_name(s->end)));
-    json_object_set_new(o, "scores", scores);
+    json_object_set_new(o, "scores", wh_json_reals(s->scores, s->n_scores));
     return o;
 }
 
@@ -332,10 +331,7 @@ static int run(const options *o, const wh_search_choice *choice, const wh_reward
     wh_buf text = {0};
     wh_tok_ids ids = {0};
     view v = {.o = o, .choice = choice, .l = &l};
-    wh_code code = WH_OK;
-    if (strcmp(word, "-") == 0) code = wh_file_read(&text, "-", (size_t)1 << 26, &err);
-    else wh_buf_puts(&text, word);
-    if (code == WH_OK && !wh_buf_ok(&text)) code = wh_err_set(&err, WH_ERR_NOMEM, "no memory for the problem");
+    wh_code code = wh_cmd_text(&text, word, "problem", &err);
     if (code == WH_OK && strspn(wh_buf_str(&text), " \t\r\n") == text.len) code = wh_err_set(&err, WH_ERR_ARG, "the problem is empty");
     if (code == WH_OK) code = solve(&v, reward, machine, &ids, &text, &err);
     for (size_t g = 0; g < v.n_groups; g++) wh_answer_free(&v.groups[g].answer);

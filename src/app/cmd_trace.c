@@ -3,6 +3,7 @@
 #include "app/html.h"
 #include "app/out.h"
 #include "base/file.h"
+#include "base/lines.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -27,26 +28,20 @@ static const char mark[] = "[\"TRACE\"]";
 
 static wh_code put_trace(wh_buf *page, const wh_buf *trace, const char *path, wh_err *err)
 {
-    size_t number = 0, events = 0;
-    for (size_t at = 0; at < trace->len;) {
-        const char *text = trace->data + at, *end = memchr(text, '\n', trace->len - at);
-        size_t n = end ? (size_t)(end - text) : trace->len - at;
-        at += n + 1;
-        number++;
-        if (strspn(text, " \t\r") >= n) continue;
+    size_t events = 0;
+    for (wh_lines l = {0}; wh_lines_next(&l, trace);) {
         json_error_t why;
-        json_t *line = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
+        json_t *line = json_loadb(l.text, l.n, JSON_REJECT_DUPLICATES, &why);
+        if (!line) return wh_err_set(err, WH_ERR_FORMAT, "%s, line %zu: not JSON: %s", path, l.number, why.text);
         const char *event = json_string_value(json_object_get(line, "event"));
-        if (line && event && (events || strcmp(event, "start") == 0)) {
+        bool good = event && (events || strcmp(event, "start") == 0);
+        if (good) {
             wh_buf_puts(page, events++ ? ",\n" : "");
             wh_html_json(page, line);
-            json_decref(line);
-        } else if (!line) {
-            return wh_err_set(err, WH_ERR_FORMAT, "%s, line %zu: not JSON: %s", path, number, why.text);
-        } else {
-            json_decref(line);
-            return wh_err_set(err, WH_ERR_FORMAT, "%s, line %zu: no trace begins like this; `whet solve --trace F` writes one", path, number);
         }
+        json_decref(line);
+        if (!good)
+            return wh_err_set(err, WH_ERR_FORMAT, "%s, line %zu: no trace begins like this; `whet solve --trace F` writes one", path, l.number);
     }
     return events ? WH_OK : wh_err_set(err, WH_ERR_FORMAT, "%s: there is nothing in it", path);
 }

@@ -1,6 +1,7 @@
 #include "app/dataset.h"
 
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -46,19 +47,13 @@ static wh_code read_question(wh_question *q, const char *line, size_t n, wh_err 
 
 static wh_code read_lines(wh_dataset *d, const wh_buf *text, size_t limit, uint64_t seed, wh_err *err)
 {
-    size_t number = 0;
-    for (size_t at = 0; at < text->len && (limit == 0 || d->n < limit);) {
-        const char *line = text->data + at, *end = memchr(line, '\n', text->len - at);
-        size_t n = end ? (size_t)(end - line) : text->len - at;
-        at += n + 1;
-        number++;
-        if (strspn(line, " \t\r") >= n) continue;
+    for (wh_lines l = {0}; (limit == 0 || d->n < limit) && wh_lines_next(&l, text);) {
         wh_question *more = wh_mem_resize(d->list, d->n + 1, sizeof *more);
         if (!more) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
         d->list = more;
         wh_question *q = &d->list[d->n++];
-        *q = (wh_question){.line = number, .seed = wh_rng_substream(seed, number) >> 16};
-        if (read_question(q, line, n, err) != WH_OK) return wh_err_wrap(err, "line %zu", number);
+        *q = (wh_question){.line = l.number, .seed = wh_rng_substream(seed, l.number) >> 16};
+        if (read_question(q, l.text, l.n, err) != WH_OK) return wh_err_wrap(err, "line %zu", l.number);
     }
     return d->n ? WH_OK : wh_err_set(err, WH_ERR_FORMAT, "there is no problem in it");
 }

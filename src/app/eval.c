@@ -51,20 +51,13 @@ static json_t *token_ids(const wh_tree *t, const wh_sample *s)
     return list;
 }
 
-static json_t *scores_json(const wh_sample *s)
-{
-    json_t *scores = s->scores ? json_array() : json_null();
-    for (size_t i = 0; s->scores && i < s->n_scores; i++) json_array_append_new(scores, json_real(s->scores[i]));
-    return scores;
-}
-
 json_t *wh_eval_sample_record(const wh_question *q, const wh_tree *t, const wh_sample *s, size_t index, bool right)
 {
     return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o, s:I, s:s, s:o, s:i, s:b, s:f, s:o, s:I}", "record", "sample", "line",
                      (json_int_t)q->line, "id", q->id, "sample", (json_int_t)index, "text", wh_json_text(s->text, s->text_len), "ids",
                      token_ids(t, s), "tokens", (json_int_t)s->tokens, "stop", wh_end_name(s->end), "answer",
                      wh_json_text(s->answer, strlen(s->answer)), "group", (int)s->group, "correct", right, "logprob", s->logprob, "scores",
-                     scores_json(s), "seed", (json_int_t)q->seed);
+                     wh_json_reals(s->scores, s->n_scores), "seed", (json_int_t)q->seed);
 }
 
 wh_code wh_eval_cost(wh_eval *v, wh_err *err)
@@ -86,7 +79,7 @@ json_t *wh_eval_close_record(const wh_question *q, const wh_eval_result *r)
     for (size_t i = 0; i < r->n; i++) {
         json_array_append_new(groups, json_integer(r->samples[i].group));
         json_array_append_new(correct, json_boolean(r->right[i]));
-        json_array_append_new(scores, scores_json(&r->samples[i]));
+        json_array_append_new(scores, wh_json_reals(r->samples[i].scores, r->samples[i].n_scores));
     }
     return json_pack("{s:s, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:f}", "record", "problem", "line", (json_int_t)q->line,
                      "id", q->id, "problem_sha256", sha256, "groups", groups, "correct", correct, "scores", scores, "unscored",

@@ -15,12 +15,12 @@
 #include <string.h>
 
 const wh_opt wh_eval_options[WH_EVAL_OPTIONS] = {
-    WH_OPT_INT(wh_eval_opts, batch, "batch", "B", "64", 1, 4096, "samples that are computed together, at most"),
+    WH_OPT_BATCH(wh_eval_opts),
     WH_OPT_STRING(wh_eval_opts, data, "data", "FILE", NULL, "the problem set: JSON lines with problem or question, and answer"),
     WH_OPT_STRING(wh_eval_opts, journal, "journal", "FILE", NULL, "keep results here, and go on from what it holds"),
     WH_OPT_FLAG(wh_eval_opts, json, "json", "the result as one JSON line"),
     WH_OPT_INT(wh_eval_opts, limit, "limit", "K", "0", 0, 1e9, "the first K problems; 0: all"),
-    WH_OPT_INT(wh_eval_opts, seed, "seed", "K", "0", 0, 9e18, "another seed draws other samples"),
+    WH_OPT_SEED(wh_eval_opts),
     WH_OPT_PART(wh_eval_opts, shard, "shard", "every N-th of these problems, from the I-th on: one of N journals that make up the set"),
 };
 

@@ -17,6 +17,13 @@ json_t *wh_json_text(const char *s, size_t n)
     return text;
 }
 
+json_t *wh_json_reals(const double *x, size_t n)
+{
+    json_t *list = x ? json_array() : json_null();
+    for (size_t i = 0; x && i < n; i++) json_array_append_new(list, json_real(x[i]));
+    return list;
+}
+
 json_t *wh_json_string(const char *s) { return s ? json_string(s) : json_null(); }
 
 const char *wh_json_word(const json_t *o, const char *key)

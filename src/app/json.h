@@ -8,6 +8,8 @@
 
 /* A string of any bytes: what is not UTF-8 becomes U+FFFD. */
 json_t *wh_json_text(const char *s, size_t n);
+/* An array; NULL becomes null. */
+json_t *wh_json_reals(const double *x, size_t n);
 /* NULL becomes null. */
 json_t *wh_json_string(const char *s);
 /* The text under a key; "": there is none. */

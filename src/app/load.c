@@ -9,11 +9,11 @@
 #include <string.h>
 
 const wh_opt wh_load_options[WH_LOAD_OPTIONS] = {
-    WH_OPT_STRING(wh_load_opts, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ..."),
+    WH_OPT_CPU_MASK(wh_load_opts),
     WH_OPT_FLAG(wh_load_opts, fast, "fast", "round the weights to int8: faster for many tokens at once, not quite the same results"),
-    WH_OPT_SIZE(wh_load_opts, memory, "memory", "SIZE", "0", "limit for keys, values and scratch; 0: what fits"),
+    WH_OPT_MEMORY(wh_load_opts),
     WH_OPT_STRING(wh_load_opts, policy, "policy", "MODEL", NULL, "name, alias or path of a model (default: the one of `whet pull`)"),
-    WH_OPT_INT(wh_load_opts, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core"),
+    WH_OPT_THREADS(wh_load_opts),
 };
 
 wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_err *err)
@@ -54,13 +54,19 @@ wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err)
 
 wh_mat_form wh_load_form(const wh_load_opts *o) { return o->fast ? WH_MAT_FAST : WH_MAT_EXACT; }
 
+wh_code wh_load_isa(wh_isa *out, const char *mask, wh_err *err)
+{
+    *out = 0;
+    if (!mask) return WH_OK;
+    WH_TRY(wh_cpu_parse_mask(out, mask, err));
+    *out &= wh_cpu_detect();
+    return WH_OK;
+}
+
 wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
 {
-    wh_isa allowed = 0;
-    if (o->cpu_mask) {
-        WH_TRY(wh_cpu_parse_mask(&allowed, o->cpu_mask, err));
-        allowed &= wh_cpu_detect();
-    }
+    wh_isa allowed;
+    WH_TRY(wh_load_isa(&allowed, o->cpu_mask, err));
     WH_TRY(wh_manifest_resolve(&l->path, o->policy, err));
     const char *path = wh_buf_str(&l->path);
     WH_TRY(wh_load_name(&l->name, o->policy, path, err));

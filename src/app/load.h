@@ -17,6 +17,14 @@ typedef struct wh_load_opts {
     bool        fast;
 } wh_load_opts;
 
+/* Lines that a command without a policy has too. */
+#define WH_OPT_CPU_MASK(S) WH_OPT_STRING(S, cpu_mask, "cpu-mask", "ISA", NULL, "use no more than this instruction set: c, avx2, neon, ...")
+#define WH_OPT_MEMORY(S) WH_OPT_SIZE(S, memory, "memory", "SIZE", "0", "limit for keys, values and scratch; 0: what fits")
+#define WH_OPT_THREADS(S) WH_OPT_INT(S, threads, "threads", "T", "0", 0, 1024, "threads; 0: one per physical core")
+/* Lines of commands that sample. */
+#define WH_OPT_BATCH(S) WH_OPT_INT(S, batch, "batch", "B", "64", 1, 4096, "samples that are computed together, at most")
+#define WH_OPT_SEED(S) WH_OPT_INT(S, seed, "seed", "K", "0", 0, 9e18, "another seed draws other samples")
+
 extern const wh_opt wh_load_options[];
 enum { WH_LOAD_OPTIONS = 5 };
 #define WH_LOAD_GROUP(values) {"Model and machine", wh_load_options, WH_LOAD_OPTIONS, values, NULL}
@@ -41,6 +49,8 @@ void    wh_load_free(wh_loaded *l);
  * together, prompts in pieces of `chunk` (0: the engine's defaults), within --memory. */
 wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err);
 
+/* What --cpu-mask allows here; NULL: 0, which is all. */
+wh_code wh_load_isa(wh_isa *out, const char *mask, wh_err *err);
 /* The form of packing that was asked for. */
 wh_mat_form wh_load_form(const wh_load_opts *o);
 

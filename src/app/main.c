@@ -3,6 +3,7 @@
 #include "app/cmd.h"
 #include "app/out.h"
 #include "app/suggest.h"
+#include "base/file.h"
 
 #include <string.h>
 
@@ -81,6 +82,13 @@ bool wh_cmd_begin(const wh_opt_spec *spec, int argc, char **argv, size_t *n_args
     wh_out_puts(wh_buf_str(&text));
     wh_buf_free(&text);
     return false;
+}
+
+wh_code wh_cmd_text(wh_buf *out, const char *word, const char *what, wh_err *err)
+{
+    if (strcmp(word, "-") == 0) return wh_file_read(out, word, (size_t)1 << 26, err);
+    wh_buf_puts(out, word);
+    return wh_buf_ok(out) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the %s", what);
 }
 
 static int dispatch(int argc, char **argv)

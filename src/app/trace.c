@@ -51,14 +51,6 @@ static json_t *event_line(const wh_trace *t, const char *name, uint32_t node)
     return json_pack("{s:s, s:I, s:f}", "event", name, "node", (json_int_t)node, "seconds", wh_clock_now() - t->began);
 }
 
-static json_t *scores_json(const wh_node *n)
-{
-    if (!n->scores) return json_null();
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < n->n_scores; i++) json_array_append_new(list, json_real(n->scores[i]));
-    return list;
-}
-
 static void put_step(wh_trace *t, const wh_tree *tree, uint32_t node)
 {
     const wh_node *n = &tree->nodes[node];
@@ -94,7 +86,7 @@ void wh_trace_event(wh_trace *t, const wh_event *e)
     case WH_EVENT_STEP: put_step(t, e->tree, e->node); break;
     case WH_EVENT_SCORE:
         o = event_line(t, "score", e->node);
-        json_object_set_new(o, "scores", scores_json(n));
+        json_object_set_new(o, "scores", wh_json_reals(n->scores, n->n_scores));
         json_object_set_new(o, "value", json_real(n->value));
         put_line(t, o);
         break;
@@ -126,7 +118,7 @@ void wh_trace_done(wh_trace *t, const wh_event *e, json_t *result)
     for (uint32_t i = 1; i < tree->n_nodes; i++) {
         const wh_node *n = &tree->nodes[i];
         json_array_append_new(nodes, json_pack("{s:I, s:s, s:f, s:f, s:o}", "node", (json_int_t)i, "fate", wh_fate_name(n->fate), "value",
-                                               n->value, "visits", n->visits, "scores", scores_json(n)));
+                                               n->value, "visits", n->visits, "scores", wh_json_reals(n->scores, n->n_scores)));
     }
     for (size_t i = 0; i < e->result->n_samples; i++) {
         const wh_sample *s = &e->result->samples[i];

@@ -3,6 +3,7 @@
 #include "base/cpu.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "base/rng.h"
@@ -192,6 +193,21 @@ static void files(void **state)
     assert_int_equal(system(cmd), 0);
 }
 
+static void test_lines(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "\n\n", "a", "a\n", "\n \t\r\n a \r\n\nb"};
+    static const char *const seen[] = {"", "", "1:a;", "1:a;", "3: a \r;5:b;"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        wh_buf text = {0}, got = {0};
+        wh_buf_puts(&text, texts[i]);
+        for (wh_lines l = {0}; wh_lines_next(&l, &text);) wh_buf_printf(&got, "%zu:%.*s;", l.number, (int)l.n, l.text);
+        assert_string_equal(wh_buf_str(&got), seen[i]);
+        wh_buf_free(&text);
+        wh_buf_free(&got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +219,7 @@ int main(void)
         cmocka_unit_test(ranges_cover_everything_once),
         cmocka_unit_test(cpu_masks),
         cmocka_unit_test(files),
+        cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
