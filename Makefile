@@ -200,10 +200,12 @@ demo: $(B)/whet ## fetch the default model and solve a problem by eight samples 
 bench: $(B)/whet $(BENCH) ## time the kernels and the engine on this machine
 	$(foreach b,$(BENCH),$(b) &&) $(B)/whet bench
 
+HEADS := $(wildcard models/heads/*.gguf)
 .PHONY: install uninstall
 install: all ## install the command, the libraries, the header and whet.pc under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(B)/whet $(DESTDIR)$(PREFIX)/bin/
+	$(if $(HEADS),install -d $(DESTDIR)$(PREFIX)/share/whet/heads && install -m 644 $(HEADS) $(DESTDIR)$(PREFIX)/share/whet/heads/)
 	install -m 644 src/whet.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(B)/libwhet.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(B)/libwhet.so $(DESTDIR)$(PREFIX)/lib/libwhet.so.$(VERSION)
@@ -212,6 +214,7 @@ install: all ## install the command, the libraries, the header and whet.pc under
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@DEPS@|$(DEPS)|' tools/whet.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/whet.pc
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/whet $(DESTDIR)$(PREFIX)/include/whet.h $(DESTDIR)$(PREFIX)/lib/libwhet.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/whet.pc
+	rm -rf $(DESTDIR)$(PREFIX)/share/whet
 
 .PHONY: clean help
 clean: ## remove everything that was built

@@ -2,6 +2,7 @@
 #include "app/cmd.h"
 #include "app/eval.h"
 #include "app/out.h"
+#include "app/shipped.h"
 
 int wh_cmd_eval(int argc, char **argv)
 {
@@ -11,6 +12,7 @@ int wh_cmd_eval(int argc, char **argv)
     wh_spend_opts spend = {0};
     wh_search_opts search_opts;
     wh_eval v = {.o = &o};
+    wh_buf head = {0}; /* path of one that comes with Whet */
     wh_err err;
     size_t n;
     int status;
@@ -23,13 +25,15 @@ int wh_cmd_eval(int argc, char **argv)
         "killed, goes on where it stopped.";
     const wh_opt_spec spec = {"eval", "--data FILE [options]", about, groups, 5, 0, 0, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
-        wh_code code = o.data ? wh_search_opts_choose(&v.choice, &search_opts, &reward, &err)
+        wh_code code = o.data ? wh_shipped_choose(&reward, &head, machine.policy, &err)
                               : wh_err_set(&err, WH_ERR_ARG, "--data is missing: usage is whet eval %s", spec.synopsis);
+        if (code == WH_OK) code = wh_search_opts_choose(&v.choice, &search_opts, &reward, &err);
         if (code == WH_OK) code = wh_spend_choose(&v.spend, &spend, &search_opts, &v.choice, true, &err);
         if (code == WH_OK) code = wh_eval_solve(&v, &reward, &machine, &err);
         if (code != WH_OK) status = wh_out_error(&err);
     }
     wh_eval_free(&v);
     wh_search_opts_free(&search_opts);
+    wh_buf_free(&head);
     return status;
 }

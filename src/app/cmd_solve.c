@@ -5,6 +5,7 @@
 #include "app/json.h"
 #include "app/load.h"
 #include "app/out.h"
+#include "app/shipped.h"
 #include "app/reward.h"
 #include "app/search_opts.h"
 #include "app/show_tree.h"
@@ -349,6 +350,7 @@ int wh_cmd_solve(int argc, char **argv)
     wh_reward_opts reward = {0};
     wh_search_opts search_opts;
     wh_search_choice choice;
+    wh_buf head = {0}; /* path of one that comes with Whet */
     wh_err err;
     size_t n;
     int status;
@@ -362,9 +364,12 @@ int wh_cmd_solve(int argc, char **argv)
     const wh_opt_spec spec = {"solve", "[options] \"problem\"", about, groups, 4, 1, 1, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
         wh_interrupt_catch();
-        if (wh_search_opts_choose(&choice, &search_opts, &reward, &err) != WH_OK) status = wh_out_error(&err);
+        if (wh_shipped_choose(&reward, &head, machine.policy, &err) != WH_OK ||
+            wh_search_opts_choose(&choice, &search_opts, &reward, &err) != WH_OK)
+            status = wh_out_error(&err);
         else status = run(&o, &choice, &reward, &machine, argv[0]);
     }
     wh_search_opts_free(&search_opts);
+    wh_buf_free(&head);
     return status;
 }

@@ -31,6 +31,7 @@ typedef struct wh_fit {
     wh_loaded    trunk;  /* its model is loaded when states are missing */
     wh_config    config;
     wh_store_head head;
+    uint64_t     trunk_bytes; /* of its file; 0: it was packed */
     uint32_t     layers[WH_STORE_LAYERS]; /* that the head reads */
     size_t       n_layers;
     wh_train_result result;

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "model/pack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,17 +37,6 @@ const wh_opt wh_fit_options[WH_FIT_OPTIONS] = {
 
 /* ---- the trunk ------------------------------------------------------------------------------------------------------- */
 
-/* What a head knows it by: the sha256 of its file, or of the file that it was packed from. */
-static wh_code identify(char hex[65], const wh_gguf *g, const char *path, wh_err *err)
-{
-    wh_gguf_str source = wh_pack_source(g);
-    if (!source.s) return wh_load_sha256(hex, path, err);
-    if (source.len != 64) return wh_err_set(err, WH_ERR_FORMAT, "%s does not say what it was packed from", path);
-    memcpy(hex, source.s, 64);
-    hex[64] = '\0';
-    return WH_OK;
-}
-
 static wh_code find_trunk(wh_fit *f, wh_err *err)
 {
     if (!f->o->trunk) return wh_err_set(err, WH_ERR_ARG, "--trunk MODEL is missing: whose hidden states does the head read?");
@@ -59,7 +47,8 @@ static wh_code find_trunk(wh_fit *f, wh_err *err)
     WH_TRY(wh_gguf_open(&g, path, err));
     wh_out_progress("hashing %s", wh_buf_str(&f->trunk.name));
     wh_code code = wh_config_read(&f->config, g, err);
-    if (code == WH_OK) code = identify(f->head.trunk_sha256, g, path, err);
+    if (code == WH_OK) code = wh_load_identity(f->head.trunk_sha256, path, err);
+    f->trunk_bytes = wh_load_is_packed(g) ? 0 : wh_gguf_file_bytes(g);
     wh_out_progress("%s", "");
     wh_gguf_close(g);
     return code == WH_OK ? WH_OK : wh_err_wrap(err, "the trunk");
@@ -209,7 +198,7 @@ wh_code wh_fit_train(wh_fit *f, wh_train_set *set, wh_train_by by, bool balance,
 wh_code wh_fit_write(const wh_fit *f, wh_head_kind kind, const char *step, const char *labels, const wh_head_metric *metrics, size_t n, wh_err *err)
 {
     if (!f->o->out) return WH_OK;
-    const wh_head_info info = {.kind = kind, .trunk = wh_buf_str(&f->trunk.name), .trunk_sha256 = f->head.trunk_sha256, .step = step, .labels = labels,
+    const wh_head_info info = {.kind = kind, .trunk = wh_buf_str(&f->trunk.name), .trunk_sha256 = f->head.trunk_sha256, .trunk_bytes = f->trunk_bytes, .step = step, .labels = labels,
                                .command = f->command, .layers = f->layers, .n_layers = f->n_layers, .rows = f->rows, .data = &f->data,
                                .result = &f->result, .metrics = metrics, .n_metrics = n};
     return wh_head_write(f->o->out, &info, err);

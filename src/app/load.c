@@ -3,6 +3,7 @@
 #include "app/manifest.h"
 #include "app/out.h"
 #include "base/file.h"
+#include "model/pack.h"
 #include "text/tok_gguf.h"
 
 #include <ctype.h>
@@ -37,6 +38,24 @@ wh_code wh_load_sha256(char hex[65], const char *path, wh_err *err)
     wh_file_sha256(hex, map.data, map.size);
     wh_file_unmap(&map);
     return WH_OK;
+}
+
+bool wh_load_is_packed(const wh_gguf *g) { return wh_pack_source(g).s != NULL; }
+
+wh_code wh_load_identity(char hex[65], const char *path, wh_err *err)
+{
+    wh_gguf *g;
+    WH_TRY(wh_gguf_open(&g, path, err));
+    wh_gguf_str source = wh_pack_source(g);
+    wh_code code = WH_OK;
+    if (source.s && source.len == 64) {
+        memcpy(hex, source.s, 64);
+        hex[64] = '\0';
+    } else if (source.s) {
+        code = wh_err_set(err, WH_ERR_FORMAT, "%s does not say what it was packed from", path);
+    }
+    wh_gguf_close(g);
+    return code == WH_OK && !source.s ? wh_load_sha256(hex, path, err) : code;
 }
 
 wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err)

@@ -64,4 +64,9 @@ wh_code wh_load_name(wh_buf *out, const char *reference, const char *path, wh_er
 /* The SHA-256 of a file as 64 hex digits: what a journal knows a model by. */
 wh_code wh_load_sha256(char hex[65], const char *path, wh_err *err);
 
+/* Was the model made by `whet pack`? */
+bool    wh_load_is_packed(const wh_gguf *g);
+/* What heads know a model by: the SHA-256 of its file, or of the file that it was packed from. */
+wh_code wh_load_identity(char hex[65], const char *path, wh_err *err);
+
 #endif

@@ -57,6 +57,7 @@ static void print_help(void)
                 "Environment:\n"
                 "  WHET_MODELS     folder of the models (default $XDG_CACHE_HOME/whet/models or\n"
                 "                  ~/.cache/whet/models)\n"
+                "  WHET_HEADS      a folder of heads to use instead of those that come with Whet\n"
                 "  WHET_MANIFEST   a list of models to use instead of the built-in one\n"
                 "\n"
                 "Exit status:\n"

@@ -13,7 +13,7 @@ const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
                   "one score for a solution from those of its steps, for the vote"),
     WH_OPT_CHOICE(wh_reward_opts, grouping, "grouping", "G", "math", "math string",
                   "when two answers are one: the same value, or the very same text"),
-    WH_OPT_STRING(wh_reward_opts, prm, "prm", "MODEL", NULL, "a process reward model: name, alias or path"),
+    WH_OPT_STRING(wh_reward_opts, prm, "prm", "MODEL", NULL, "a process reward model: name, alias or path (none: not even a head that comes with Whet)"),
     WH_OPT_STRING(wh_reward_opts, calibration, "prm-calibration", "A,B", NULL,
                   "make scores probabilities: log-odds A times what they were, plus B (default: as the PRM's file says)"),
     WH_OPT_STRING(wh_reward_opts, head, "prm-head", "FILE", NULL, "a head file; the PRM is its trunk, or the policy when there is no --prm"),

@@ -21,6 +21,7 @@ static wh_code write_origin(wh_gguf_writer *w, const wh_head_info *info, wh_err 
     char date[16] = "";
     if (gmtime_r(&now, &day)) strftime(date, sizeof date, "%Y-%m-%d", &day);
     WH_TRY(wh_gguf_write_str(w, "whet.head.trunk", info->trunk, err));
+    if (info->trunk_bytes) WH_TRY(wh_gguf_write_value(w, "whet.head.trunk_bytes", WH_GGUF_U64, &info->trunk_bytes, err));
     WH_TRY(wh_gguf_write_str(w, "whet.head.policy", d->policy_name, err));
     WH_TRY(wh_gguf_write_str(w, "whet.head.policy_sha256", d->policy_sha256, err));
     WH_TRY(wh_gguf_write_str(w, "whet.head.labels", info->labels, err));

@@ -2,7 +2,7 @@
  *
  * Besides what reading it needs, the file says where it comes from, for people and for those who fit the next one:
  *   whet.head.kind           "prm": how right a solution is so far; "difficulty": how often a sample will be right
- *   whet.head.trunk          name of the trunk
+ *   whet.head.trunk, .trunk_bytes      name of the trunk, size of its file
  *   whet.head.policy, .policy_sha256   whose samples it was fitted on
  *   whet.head.labels         what the outcomes are, and how rows were weighed, in words
  *   whet.head.data_sha256, .problems, .samples, .rows    what it was fitted on
@@ -26,6 +26,7 @@ typedef struct wh_head_metric {
 typedef struct wh_head_info {
     wh_head_kind       kind;
     const char        *trunk, *trunk_sha256, *step, *labels, *command;
+    uint64_t           trunk_bytes; /* 0: unknown */
     const uint32_t    *layers;
     size_t             n_layers, rows;
     const wh_fit_data *data;

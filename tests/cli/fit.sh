@@ -48,6 +48,22 @@ check score --prm "$m" --head own.gguf $both --out cut --json 2>&1 | sed 's/"flo
 tail -n 1 b | cmp a - && echo "cut: the same"
 check score --prm "$golden/prm/judge.gguf" --kind judge $both --limit-problems 5 --json | grep -o '"samples":[0-9]*,"problems":[0-9]*'
 check score --prm "$golden/prm/judge.gguf" --kind judge $both --out scores
+note a head that comes with Whet is taken by itself, where the policy is the one that it is for
+mkdir heads
+cp own.gguf hard.gguf heads/
+prm_of() { "$whet" solve "$@" --n 2 --json 'What is 1 + 2?' 2>/dev/null | grep -o '"prm":["n][^,}]*'; }
+prm_of --policy "$m"
+prm_of --policy "$m" --prm none
+prm_of --policy "$m" --strategy majority
+prm_of --policy "$golden/markov.gguf"
+"$whet" pack "$m" -o packed.gguf >/dev/null
+prm_of --policy packed.gguf
+"$whet" fit prm --trunk "$golden/prm/judge.gguf" $both --l2 1 -o heads/other.gguf >/dev/null 2>&1
+prm_of --policy "$m" --prm "$golden/prm/judge.gguf"
+prm_of --policy "$golden/markov.gguf" --prm "$golden/prm/judge.gguf" || check solve --policy "$golden/markov.gguf" --prm "$golden/prm/judge.gguf" 'What is 1 + 2?'
+check eval --policy "$m" --data one.jsonl --limit 2 --n 2 --json | grep -o '"prm":["n][^,}]*'
+check solve --policy "$m" --prm none --prm-head own.gguf 'What is 1 + 2?'
+rm -r heads
 note heads that are wrong, or used wrongly
 check solve --policy "$golden/markov.gguf" --prm-head own.gguf 'What is 1 + 2?'
 check score --prm "$golden/prm/judge.gguf" --head own.gguf $both

@@ -1,0 +1,171 @@
+#include "app/shipped.h"
+
+#include "app/load.h"
+#include "app/manifest.h"
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Empty: there is none. */
+static void find_folder(wh_buf *out)
+{
+    static const char *const beside[] = {"/../share/whet/heads", "/../../models/heads"};
+    const char *named = getenv("WHET_HEADS");
+    if (named) {
+        wh_buf_puts(out, named);
+        return;
+    }
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0) return;
+    self[n] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash) *slash = '\0';
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+        wh_buf_clear(out);
+        wh_buf_printf(out, "%s%s", self, beside[i]);
+        if (is_folder(wh_buf_str(out))) return;
+    }
+    wh_buf_clear(out);
+}
+
+static bool text_is(const wh_gguf *g, const char *key, const char *text)
+{
+    wh_gguf_str s;
+    return wh_gguf_get_str(g, key, &s, NULL) == WH_OK && s.len == strlen(text) && memcmp(s.s, text, s.len) == 0;
+}
+
+/* A model file, and what it is known by once somebody asked. */
+typedef struct known {
+    const char *path;
+    char        sha256[65]; /* "": not asked yet */
+} known;
+
+static wh_code names(bool *yes, const wh_gguf *g, const char *key, known *k, wh_err *err)
+{
+    if (!k->sha256[0]) WH_TRY(wh_load_identity(k->sha256, k->path, err));
+    *yes = text_is(g, key, k->sha256);
+    return WH_OK;
+}
+
+/* Could this be the head's trunk, by the size of its file? One that was packed has another size. */
+static wh_code may_be_trunk(bool *yes, const wh_gguf *g, const char *path, wh_err *err)
+{
+    uint64_t bytes;
+    wh_gguf *model;
+    WH_TRY(wh_gguf_open(&model, path, err));
+    *yes = wh_load_is_packed(model) || wh_gguf_get_u64(g, "whet.head.trunk_bytes", &bytes, NULL) != WH_OK || wh_gguf_file_bytes(model) == bytes;
+    wh_gguf_close(model);
+    return WH_OK;
+}
+
+static wh_code matches(bool *yes, const wh_gguf *g, const char *kind, known *policy, known *trunk, wh_err *err)
+{
+    *yes = false;
+    if (!text_is(g, "whet.head.kind", kind)) return WH_OK;
+    WH_TRY(may_be_trunk(yes, g, trunk->path, err));
+    if (*yes) WH_TRY(names(yes, g, "whet.head.trunk_sha256", trunk, err));
+    if (*yes) WH_TRY(names(yes, g, "whet.head.policy_sha256", policy, err));
+    return WH_OK;
+}
+
+static wh_code look_into(wh_buf *out, const char *folder, const char *name, const char *kind, known *policy, known *trunk, wh_err *err)
+{
+    static const char ending[] = ".gguf";
+    size_t n = strlen(name);
+    if (n <= sizeof ending || strcmp(name + n - (sizeof ending - 1), ending) != 0) return WH_OK;
+    wh_buf path = {0};
+    wh_buf_printf(&path, "%s/%s", folder, name);
+    wh_gguf *g = NULL;
+    bool yes = false;
+    wh_code code = wh_buf_ok(&path) ? wh_gguf_open(&g, wh_buf_str(&path), err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a path");
+    if (code == WH_OK) code = matches(&yes, g, kind, policy, trunk, err);
+    if (yes) wh_buf_puts(out, wh_buf_str(&path));
+    wh_gguf_close(g);
+    wh_buf_free(&path);
+    return code;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Names in order, so that the choice among several does not depend on the file system. */
+static wh_code look_through(wh_buf *out, const char *folder, const char *kind, known *policy, known *trunk, wh_err *err)
+{
+    DIR *d = opendir(folder);
+    if (!d) return WH_OK;
+    char **list = NULL;
+    size_t n = 0;
+    wh_code code = WH_OK;
+    for (struct dirent *e; code == WH_OK && (e = readdir(d)) != NULL;) {
+        char **more = wh_mem_resize(list, n + 1, sizeof *more);
+        if (more) list = more;
+        if (!more || !(list[n] = wh_mem_strndup(e->d_name, strlen(e->d_name)))) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for names");
+        else n++;
+    }
+    closedir(d);
+    if (n) qsort(list, n, sizeof *list, by_name);
+    for (size_t i = 0; code == WH_OK && i < n && !out->len; i++) code = look_into(out, folder, list[i], kind, policy, trunk, err);
+    for (size_t i = 0; i < n; i++) free(list[i]);
+    free(list);
+    return code;
+}
+
+wh_code wh_shipped_find(wh_buf *out, const char *kind, const char *policy, const char *trunk, wh_err *err)
+{
+    known p = {.path = policy}, t = {.path = trunk};
+    wh_buf folder = {0};
+    find_folder(&folder);
+    wh_code code = folder.len ? look_through(out, wh_buf_str(&folder), kind, &p, trunk ? &t : &p, err) : WH_OK;
+    if (code != WH_OK) wh_err_wrap(err, "the heads in %s", wh_buf_str(&folder));
+    wh_buf_free(&folder);
+    return code;
+}
+
+/* ---- for a run --------------------------------------------------------------------------------------------------------- */
+
+/* The file of a reference; false: there is none, which will be said when it is loaded. */
+static bool resolve(wh_buf *out, const char *reference)
+{
+    struct stat st;
+    return wh_manifest_resolve(out, reference, NULL) == WH_OK && stat(wh_buf_str(out), &st) == 0;
+}
+
+/* A model that can be read, and is no reward model of its own. */
+static bool is_plain_model(const char *path)
+{
+    wh_gguf *g;
+    if (wh_gguf_open(&g, path, NULL) != WH_OK) return false;
+    bool plain = !wh_gguf_has(g, "whet.prm.kind");
+    wh_gguf_close(g);
+    return plain;
+}
+
+wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy, wh_err *err)
+{
+    if (o->prm && strcmp(o->prm, "none") == 0) {
+        if (o->head) return wh_err_set(err, WH_ERR_ARG, "--prm none and --prm-head contradict each other");
+        o->prm = NULL;
+        return WH_OK;
+    }
+    if (o->head || o->kind) return WH_OK;
+    if (!o->prm && o->vote && strcmp(o->vote, "majority") == 0) return WH_OK;
+    wh_buf path = {0}, trunk = {0};
+    wh_code code = WH_OK;
+    bool found = resolve(&path, policy) && is_plain_model(wh_buf_str(&path));
+    if (found && o->prm) found = resolve(&trunk, o->prm) && is_plain_model(wh_buf_str(&trunk));
+    if (found) code = wh_shipped_find(memory, "prm", wh_buf_str(&path), o->prm ? wh_buf_str(&trunk) : NULL, err);
+    if (code == WH_OK && memory->len) o->head = wh_buf_str(memory);
+    wh_buf_free(&path);
+    wh_buf_free(&trunk);
+    return code;
+}
