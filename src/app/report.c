@@ -35,6 +35,12 @@ static void put_value(wh_buf *out, const char *key, const json_t *value)
     free(text);
 }
 
+static bool same_way(const wh_report_run *a, const wh_report_run *b)
+{
+    const json_t *x = json_object_get(a->head, "search"), *y = json_object_get(b->head, "search");
+    return strcmp(wh_json_word(x, "strategy"), wh_json_word(y, "strategy")) == 0 && strcmp(wh_json_word(x, "scheduler"), wh_json_word(y, "scheduler")) == 0;
+}
+
 static bool differs(const json_t *a, const json_t *b, const char *key)
 {
     const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
@@ -47,11 +53,21 @@ static void put_difference(wh_buf *label, const wh_report *r, const wh_report_ru
     const json_t *own = group ? json_object_get(run->head, group) : run->head;
     for (size_t i = 0; i < r->shown; i++) {
         const json_t *head = r->runs[i].head, *other = group ? json_object_get(head, group) : head;
-        if (r->runs[i].strategy != run->strategy || !differs(own, other, key)) continue;
+        if (!same_way(run, &r->runs[i]) || !differs(own, other, key)) continue;
         if (differs(json_object_get(run->head, "policy"), json_object_get(head, "policy"), "sha256")) continue;
         put_value(label, shown, json_object_get(own, key));
         return;
     }
+}
+
+/* Runs that differ in these alone are points of one line. */
+static const char *const sizes[] = {"n", "budget", "budget-total", "tokens"};
+
+static bool is_size(const char *key)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (strcmp(key, sizes[i]) == 0) return true;
+    return false;
 }
 
 static bool is_default(const wh_report_run *run, const char *key, const json_t *value)
@@ -73,13 +89,14 @@ static wh_code name_run(wh_report *r, wh_report_run *run, wh_err *err)
 {
     json_t *search = json_object_get(run->head, "search"), *value;
     const char *key;
-    const char *name = wh_json_word(search, "strategy");
+    const char *name = wh_json_word(search, run->planned ? "scheduler" : "strategy");
     wh_width_put(&run->label, name, strlen(name), 40, false);
     json_object_foreach(search, key, value)
-        if (strcmp(key, "n") != 0 && strcmp(key, "strategy") != 0 && !is_default(run, key, value))
+        if (!is_size(key) && strcmp(key, "strategy") != 0 && strcmp(key, "scheduler") != 0 && !is_default(run, key, value))
             put_difference(&run->label, r, run, "search", key, key);
+    size_t before = run->label.len;
     put_difference(&run->label, r, run, "prm", "name", "prm");
-    put_difference(&run->label, r, run, "prm", "kind", "kind");
+    if (run->label.len == before) put_difference(&run->label, r, run, "prm", "kind", "kind");
     put_difference(&run->label, r, run, "policy", "form", "form");
     put_difference(&run->label, r, run, NULL, "seed", "seed");
     return wh_buf_ok(&run->label) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a name");
@@ -122,11 +139,13 @@ static wh_code find_reference(wh_report *r, const char *path, const wh_rule *cho
     return WH_OK;
 }
 
-static bool differ_in_n_alone(const wh_report_run *a, const wh_report_run *b)
+static bool differ_in_size_alone(const wh_report_run *a, const wh_report_run *b)
 {
     json_t *x = json_deep_copy(a->head), *y = json_deep_copy(b->head);
-    json_object_del(json_object_get(x, "search"), "n");
-    json_object_del(json_object_get(y, "search"), "n");
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        json_object_del(json_object_get(x, "search"), sizes[i]);
+        json_object_del(json_object_get(y, "search"), sizes[i]);
+    }
     bool same = json_equal(x, y);
     json_decref(x);
     json_decref(y);
@@ -140,7 +159,7 @@ static void sort_runs(wh_report *r)
         wh_report_run run = r->runs[i];
         size_t to = i;
         for (size_t k = 0; k < i; k++) {
-            if (!differ_in_n_alone(&r->runs[k], &run)) continue;
+            if (!differ_in_size_alone(&r->runs[k], &run)) continue;
             to = k + (r->runs[k].score.n[r->runs[k].score.levels - 1] < run.score.n[run.score.levels - 1]);
             if (to == k) break;
         }
@@ -152,23 +171,25 @@ static void sort_runs(wh_report *r)
 }
 
 /* Where the header has no N, because problems get as many samples as they need, the mean stands for it. */
-static void count_samples(wh_report_run *run)
+static wh_code check_run(wh_report_run *run, wh_err *err)
 {
     wh_score *s = &run->score;
-    if (s->nested || json_object_get(json_object_get(run->head, "search"), "n")) return;
-    s->n[s->levels - 1] = (size_t)llround((double)s->samples / (double)run->n);
+    if (!run->n) return wh_err_set(err, WH_ERR_FORMAT, "%.200s: no problem is finished yet", wh_buf_str(&run->files));
+    if (!s->nested && !json_object_get(json_object_get(run->head, "search"), "n"))
+        s->n[s->levels - 1] = (size_t)llround((double)s->samples / (double)run->n);
+    return WH_OK;
 }
 
 wh_code wh_report_finish(wh_report *r, const char *reference, const wh_rule *chosen, wh_err *err)
 {
     r->shown = r->n;
+    for (size_t i = 0; i < r->n; i++) WH_TRY(check_run(&r->runs[i], err));
     sort_runs(r);
     WH_TRY(find_reference(r, reference, chosen, err));
+    if (r->n > r->shown) WH_TRY(check_run(&r->runs[r->shown], err));
     for (size_t i = 0; i < r->n; i++) {
-        if (!r->runs[i].n) return wh_err_set(err, WH_ERR_FORMAT, "%.200s: no problem is finished yet", wh_buf_str(&r->runs[i].files));
         for (size_t k = 0; k < i; k++) WH_TRY(check_same_set(&r->runs[k], &r->runs[i], err));
         WH_TRY(sort_run(&r->runs[i], err));
-        count_samples(&r->runs[i]);
         WH_TRY(name_run(r, &r->runs[i], err));
     }
     return WH_OK;

@@ -19,6 +19,7 @@ typedef struct wh_report_problem {
     char    sha256[65]; /* of the problem's text: pairs it with that of another run */
     size_t  n, right;   /* samples, and how many of them are right */
     bool   *elected;    /* [rule * levels + level]: is the vote of the first samples right? */
+    double  budget;     /* FLOPs that a scheduler had for it; 0: none, or not its own */
     double  policy[WH_SCORE_LEVELS], prm[WH_SCORE_LEVELS]; /* FLOPs of the samples of a level */
     json_t *samples;    /* [{"text", "answer", "correct", "tokens", "score"}]; NULL where texts are not wanted */
 } wh_report_problem;
@@ -32,7 +33,9 @@ typedef struct wh_report_run {
     wh_buf             policy, prm; /* names; prm "": none */
     const char        *data;  /* sha256, of head */
     size_t             shards, of; /* how many journals say that they are one of how many */
-    const wh_strategy *strategy; /* NULL: one that this program does not know */
+    const wh_strategy *strategy; /* NULL: a scheduler, or one that this program does not know */
+    bool               planned;  /* by a scheduler, which gave each problem what it took to need */
+    double             total;    /* FLOPs that a scheduler had for the set; 0: it had a budget for each problem, or none */
     wh_params          params;
     wh_score           score; /* its chosen rule is the one to show */
     wh_sizes           sizes;

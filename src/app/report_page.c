@@ -11,6 +11,7 @@
 #include "base/stat.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,11 +142,11 @@ static void add_levels(wh_chart *c, palette *colours, const wh_report *r, const 
     size_t colour = colour_of(colours, wh_buf_str(&name));
     if (several) wh_buf_printf(&name, " \xC2\xB7 %s", wh_buf_str(&run->policy));
     if (!wh_report_one_set(r)) wh_buf_printf(&name, " \xC2\xB7 %.8s", run->data);
-    wh_chart_line *line = wh_chart_get(c, wh_buf_str(&name), colour, policy_index(r, run) % WH_CHART_HEAVY);
+    wh_chart_line *line = wh_chart_get(c, wh_buf_str(&name), colour, run->planned ? WH_CHART_HEAVY : policy_index(r, run) % WH_CHART_HEAVY);
     for (size_t i = 0; i < s->levels; i++) {
         if (wh_report_said_elsewhere(r, run, i)) continue;
         const wh_report_point p = wh_report_at(run, rule, i);
-        wh_chart_add(c, line, &(wh_chart_point){total(&p), p.accuracy, p.low, p.high, p.n});
+        wh_chart_add(c, line, &(wh_chart_point){total(&p), p.accuracy, p.low, p.high, run->planned ? 0 : p.n});
     }
     c->failed |= !wh_buf_ok(&name);
     wh_buf_free(&name);
@@ -164,23 +165,26 @@ static void put_curves(wh_buf *out, const wh_report *r, const wh_report_curves *
 {
     wh_chart c = {0};
     palette colours = {0};
-    bool several = several_policies(r);
+    bool several = several_policies(r), heavy = false;
     for (size_t i = 0; i < curves->n; i++) colour_of(&colours, curves->points[i].policy);
     for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
         const wh_score *s = &run->score;
         size_t majority = wh_report_rule(run, &wh_vote_majority);
+        heavy |= run->planned;
         if (s->nested && majority != s->chosen) add_levels(&c, &colours, r, run, majority, several);
         add_levels(&c, &colours, r, run, s->chosen, several);
     }
     for (size_t i = 0; i < curves->n; i++) {
         const wh_report_curve *p = &curves->points[i];
-        wh_chart_line *line = wh_chart_get(&c, p->policy, colour_of(&colours, p->policy), WH_CHART_HEAVY);
+        char name[sizeof p->policy + 12];
+        snprintf(name, sizeof name, "%s, replayed", p->policy);
+        wh_chart_line *line = wh_chart_get(&c, name, colour_of(&colours, p->policy), WH_CHART_HEAVY);
         wh_chart_add(&c, line, &(wh_chart_point){p->flops, p->accuracy, p->low, p->high, 0});
     }
     put_chart(out, &c);
     wh_buf_puts(out, "<p class=\"note\">Share of problems solved, with 95 % intervals (Wilson). Small numbers: samples. Votes that need no scores are drawn "
                      "without the FLOPs of the PRM where samples do not depend on it.");
-    if (curves->n) wh_buf_puts(out, " Heavy lines: the scheduler at growing budgets, replayed.");
+    if (curves->n || heavy) wh_buf_puts(out, " Heavy lines: a scheduler at growing budgets.");
     wh_buf_puts(out, "</p>\n");
     wh_chart_free(&c);
     free_palette(&colours);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "journal/journal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@
 typedef struct reader {
     wh_report_run *run;
     const char    *path;
-    json_t        *pending; /* sample records of the problem that the next closing record closes */
+    json_t        *pending; /* by line: the sample records of problems that are not closed yet */
     bool           texts;
 } reader;
 
@@ -63,7 +64,7 @@ static wh_code judge(wh_report_problem *p, wh_report_run *run, const wh_record *
     return WH_OK;
 }
 
-static wh_code take_problem(reader *rd, const json_t *record, const wh_record *r, wh_err *err)
+static wh_code take_problem(reader *rd, const json_t *record, const wh_record *r, const json_t *samples, wh_err *err)
 {
     wh_report_run *run = rd->run;
     if (run->n == run->cap) {
@@ -76,17 +77,18 @@ static wh_code take_problem(reader *rd, const json_t *record, const wh_record *r
     wh_report_problem *p = &run->problems[run->n++];
     *p = (wh_report_problem){.line = (size_t)json_integer_value(json_object_get(record, "line")), .n = r->n};
     strncpy(p->sha256, wh_json_word(record, "problem_sha256"), sizeof p->sha256 - 1);
-    if (!p->line || strlen(p->sha256) != 64 || json_array_size(rd->pending) != r->n)
+    if (!p->line || strlen(p->sha256) != 64 || json_array_size(samples) != r->n)
         return wh_err_set(err, WH_ERR_FORMAT, "%s: a record of problem %zu is not as `whet eval` writes it", rd->path, p->line);
     uint64_t *tokens = wh_mem_alloc(r->n, sizeof *tokens);
     if (!tokens) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
     for (size_t i = 0; i < r->n; i++) {
-        tokens[i] = (uint64_t)json_integer_value(json_object_get(json_array_get(rd->pending, i), "tokens"));
+        tokens[i] = (uint64_t)json_integer_value(json_object_get(json_array_get(samples, i), "tokens"));
         p->right += r->right[i];
     }
+    p->budget = json_number_value(json_object_get(json_object_get(record, "plan"), "budget"));
     price_levels(p, &run->score, r, tokens);
     free(tokens);
-    if (rd->texts && !(p->samples = keep_samples(rd->pending, r))) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the samples");
+    if (rd->texts && !(p->samples = keep_samples(samples, r))) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the samples");
     WH_TRY(judge(p, run, r, err));
     wh_score_spend(&run->score, &r->policy, &r->prm, &r->speculative, r->unscored, r->seconds);
     wh_sizes_add(&run->sizes, &r->sizes);
@@ -98,14 +100,19 @@ static wh_code take_record(void *user, const json_t *record, wh_err *err)
     reader *rd = user;
     const char *kind = wh_json_word(record, "record");
     if (strcmp(kind, "costs") == 0) rd->run->costs = wh_costs_from_json(record);
-    if (strcmp(kind, "sample") == 0 && json_array_append(rd->pending, (json_t *)(uintptr_t)record) != 0)
-        return wh_err_set(err, WH_ERR_NOMEM, "no memory for the samples");
+    char line[24];
+    snprintf(line, sizeof line, "%lld", (long long)json_integer_value(json_object_get(record, "line")));
+    json_t *samples = json_object_get(rd->pending, line);
+    if (strcmp(kind, "sample") == 0) {
+        if (!samples) json_object_set_new(rd->pending, line, samples = json_array());
+        if (json_array_append(samples, (json_t *)(uintptr_t)record) != 0) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the samples");
+    }
     if (!wh_record_closes(record)) return WH_OK;
     wh_record r;
     if (wh_record_read(&r, record, err) != WH_OK) return wh_err_wrap(err, "%s", rd->path);
-    wh_code code = take_problem(rd, record, &r, err);
+    wh_code code = take_problem(rd, record, &r, samples, err);
     wh_record_free(&r);
-    json_array_clear(rd->pending);
+    json_object_del(rd->pending, line);
     return code;
 }
 
@@ -149,6 +156,8 @@ static wh_code read_head(wh_report_run *run, json_t *head, const char *path, con
     run->data = wh_json_word(json_object_get(run->head, "data"), "sha256");
     if (!*name || strlen(run->data) != 64) return wh_err_set(err, WH_ERR_FORMAT, "%s is no journal of `whet eval`", path);
     run->strategy = wh_strategy_find(name);
+    run->planned = strcmp(name, "plan") == 0;
+    run->total = json_number_value(json_object_get(search, "budget-total"));
     read_params(run, search);
     put_model(&run->policy, wh_json_word(json_object_get(head, "policy"), "name"));
     bool scored = json_is_object(prm);
@@ -263,7 +272,7 @@ wh_code wh_report_add(wh_report *r, const char *path, const wh_rule *chosen, boo
 {
     wh_report_run *run;
     WH_TRY(open_run(&run, r, path, chosen, err));
-    reader rd = {.run = run, .path = path, .pending = json_array(), .texts = texts};
+    reader rd = {.run = run, .path = path, .pending = json_object(), .texts = texts};
     size_t torn = 0;
     wh_code code = wh_journal_read(path, NULL, take_record, &rd, &torn, err);
     json_decref(rd.pending);

@@ -74,6 +74,36 @@ static void put_results(wh_table *t, const wh_report *r, const wh_report_run *fi
         wh_buf_printf(&t->note, " PRM %s; vote %s where there is one.", wh_buf_str(&scored->prm), wh_rule_name(name, &scored->score.rules[scored->score.chosen]));
 }
 
+/* ---- budgets ---------------------------------------------------------------------------------------------------------- */
+
+static void put_budgets(wh_table *t, const wh_report *r)
+{
+    wh_table_init(t, "policy|scheduler|samples|right, %|budget|spent|%|most, %", 2);
+    wh_buf_puts(&t->title, "Budgets");
+    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+        const wh_score *s = &run->score;
+        if (!run->planned) continue;
+        double n = (double)run->n, budget = run->total, spent = 0, most = 0;
+        for (size_t i = 0; i < run->n; i++) {
+            const wh_report_problem *p = &run->problems[i];
+            double own = p->policy[s->levels - 1] + p->prm[s->levels - 1];
+            spent += own;
+            if (run->total > 0) continue;
+            budget += p->budget;
+            if (p->budget > 0) most = fmax(most, own / p->budget);
+        }
+        wh_table_cell(t, "%s", wh_buf_str(&run->policy));
+        put_label(t, run);
+        wh_table_cell(t, "%.2f", (double)s->samples / n);
+        put_share(t, s->right[s->chosen][s->levels - 1], run->n, 1);
+        put_flops(t, budget / n);
+        put_flops(t, spent / n);
+        wh_table_cell(t, budget > 0 ? "%.1f" : "", 100 * spent / budget);
+        wh_table_cell(t, most > 0 ? "%.1f" : "", 100 * most);
+    }
+    wh_buf_puts(&t->note, "budget, spent: FLOPs per problem, policy and PRM; %: of the budget; most: of the problem that spent most of its own.");
+}
+
 /* ---- every vote ---------------------------------------------------------------------------------------------------------- */
 
 static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *first)
@@ -213,7 +243,8 @@ static size_t majority_rule(const wh_report_run *run)
     return run->score.nested && !is_cot(run) ? wh_report_rule(run, &wh_vote_majority) : SIZE_MAX;
 }
 static size_t weighted_rule(const wh_report_run *run) { return run->score.nested && run->prm.len ? run->score.chosen : SIZE_MAX; }
-static size_t search_rule(const wh_report_run *run) { return run->score.nested ? SIZE_MAX : run->score.chosen; }
+static size_t search_rule(const wh_report_run *run) { return run->score.nested || run->planned ? SIZE_MAX : run->score.chosen; }
+static size_t planned_rule(const wh_report_run *run) { return run->planned ? run->score.chosen : SIZE_MAX; }
 
 static void put_policies(wh_table *t, const wh_report *r)
 {
@@ -227,6 +258,7 @@ static void put_policies(wh_table *t, const wh_report *r)
         put_best(t, r, &r->runs[i], "majority", majority_rule);
         put_best(t, r, &r->runs[i], "PRM vote", weighted_rule);
         put_best(t, r, &r->runs[i], "search", search_rule);
+        put_best(t, r, &r->runs[i], "scheduler", planned_rule);
     }
     wh_buf_puts(&t->note, "Of all N that were run the one with most right, chosen with hindsight; FLOPs per problem, policy and PRM.");
 }
@@ -293,7 +325,7 @@ static void keep(wh_table *out, size_t *n)
 
 wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_report *r, wh_err *err)
 {
-    enum { OTHERS = 4 }; /* tables that come once */
+    enum { OTHERS = 5 }; /* tables that come once */
     *n = 0;
     put_policies(&out[*n], r);
     keep(out, n);
@@ -311,6 +343,8 @@ wh_code wh_report_tables(wh_table out[WH_REPORT_TABLES], size_t *n, const wh_rep
         put_small(&out[*n], r, &r->runs[i]);
         keep(out, n);
     }
+    put_budgets(&out[*n], r);
+    keep(out, n);
     if (r->reference != SIZE_MAX) {
         put_bins(&out[*n], r);
         keep(out, n);

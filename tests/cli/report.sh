@@ -11,6 +11,8 @@ bon best_of_n
 beam4 beam4
 beam8 beam8
 hf beam_hf
+set set
+adaptive adaptive
 END
 
 check report cot bon beam8 beam4 hf >text
@@ -21,6 +23,7 @@ check report bon --csv
 check report cot beam4 bon --vote prm_max --aggregate min | sed -n '/by every/q;p'
 check report cot beam4 --reference bon | sed -n '/difficulty/,/right/p'
 
+check report set adaptive bon | sed -n '/^Budgets/,/its own/p'
 note two processes, a shard each: the report of the whole, but for prefixes that only one of them had to compute
 e() { "$whet" eval --policy "$golden/markov_steps.gguf" --prm "$golden/prm/qwen.gguf" --data set.jsonl --max-tokens 60 "$@" >/dev/null 2>&1 || echo "eval $*: exit $?"; }
 e --n 4 --shard 1/2 --journal part1 &
@@ -33,11 +36,16 @@ wc -l <one
 results part2 part1 | cmp - one && echo "the same"
 check report part1 --csv >/dev/null
 note a row says what eval says
-e --strategy beam --depth 5 --n 4 --speculate --journal beam
-"$whet" eval --policy "$golden/markov_steps.gguf" --prm "$golden/prm/qwen.gguf" --data set.jsonl --max-tokens 60 --strategy beam --depth 5 --n 4 --speculate \
-    --journal beam --json 2>/dev/null >said
-"$whet" report beam --csv >reported
-python3 -c '
+compare() { # flags of eval
+    rm -f live
+    for again in 1 2; do
+        "$whet" eval --policy "$golden/markov_steps.gguf" --prm "$golden/prm/qwen.gguf" --data set.jsonl --max-tokens 60 --journal live --json "$@" \
+            2>/dev/null >said
+    done
+    "$whet" report live --csv >reported
+    python3 compare.py
+}
+cat >compare.py <<'PY'
 import csv, json
 said, rows = json.load(open("said")), list(csv.DictReader(open("reported")))
 for r in rows:
@@ -46,11 +54,15 @@ for r in rows:
 r = [r for r in rows if r["chosen"] == "1"][0]
 f, p = said["flops"], said["predicted"]
 print(r["vote"] == said["vote"], [int(r[k]) for k in ("flops_policy", "flops_prm", "flops_speculative", "tokens")] ==
-      [f["policy"], f["prm"], f["speculative"], said["tokens"]])
-print(all(abs(float(r["predicted_" + k]) - p[k]) <= 1 for k in ("policy", "prm")))'
+      [f["policy"], f["prm"], f.get("speculative", 0), said["tokens"]])
+print(all(abs(float(r["predicted_" + k] or 0) - p[k]) <= 1 for k in ("policy", "prm")))
+PY
+compare --strategy beam --depth 5 --n 4 --speculate
+compare --budget 60M
+compare --budget-total 300M
 
 note a page that needs nothing else
-check report cot bon beam4 beam8 -o page.html --data set.jsonl
+check report cot bon beam4 beam8 adaptive set -o page.html --data set.jsonl
 grep -o '[a-z]*://[^" ]*\|<script\|<link\|@import\|url(' page.html
 grep -c '&lt;b&gt;&amp;&quot;' page.html
 grep -o '<svg class="chart [a-z]*"' page.html
@@ -77,11 +89,11 @@ python3 well.py
 printf 'policy,budget,accuracy,low,high,flops\nadaptive,1e7,0.3,0.2,0.4,9e6\nadaptive,2e7,0.4,0.3,0.5,1.9e7\n' >replay.csv
 check report cot bon -o page.html --replay replay.csv
 python3 well.py
-grep -o 'adaptive: [^<]*' page.html | head -n 2
+grep -o 'adaptive, replayed: [^<]*' page.html | head -n 2
 "$whet" bank bon -o bank >/dev/null 2>&1
 "$whet" replay --bank bank --orders 16 --bootstrap 200 --policy 'adaptive fixed:n=2' --budget 1x,2x --json >replay.jsonl 2>/dev/null
 check report cot bon -o page.html --replay replay.jsonl
-grep -o '\(adaptive\|fixed:n=2\): [^<]*' page.html | sed 's/:[^:]*$//' | sort | uniq -c
+grep -o '\(adaptive\|fixed:n=2\), replayed: [^<]*' page.html | sed 's/:[^:]*$//' | sort | uniq -c
 check report cot -o page.html
 python3 well.py
 
