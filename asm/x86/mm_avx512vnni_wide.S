@@ -233,6 +233,15 @@
     add     [\row], TMP
 .endm
 
+.macro FETCH_SOME
+    .set line, 0
+    .rept FETCH_LINES
+    prefetcht0 [FETCH + 64*line]
+    .set line, line + 1
+    .endr
+    add     FETCH, 64 * FETCH_LINES
+.endm
+
 /* kind: l (legacy), lm (with minima), w (K, 16-bit dots, two in a word pair), m (K, vpmulld), b. A dot is over \quads
  * quads and begins at start or at zero. */
 .macro TILE kind, rows, quads, starts, mins
@@ -308,14 +317,20 @@
     .endif
     test    FETCH, FETCH
     jz      2f
-    .set line, 0
-    .rept FETCH_LINES
-    prefetcht0 [FETCH + 64*line]
-    .set line, line + 1
-    .endr
-    add     FETCH, 64 * FETCH_LINES
+    FETCH_SOME
 2:  dec     STEPS
     jnz     1b
+    .if IS_LEGACY || IS_BLOCK /* a short block has too few steps */
+    mov     STEPS, [BLOCK_STEPS]
+    sub     STEPS, 8
+    jz      2f
+    test    FETCH, FETCH
+    jz      2f
+1:  FETCH_SOME
+    inc     STEPS
+    jnz     1b
+2:
+    .endif
 
     .if IS_LEGACY
     EACH_ROW \rows, STORE_ACC

@@ -30,9 +30,10 @@ static void fill(wh_kern *kern, wh_isa allowed)
         if (allowed >> e->isa & 1) kern->mm[e->layout].by_m[kern->mm[e->layout].count++] = e;
     }
     kern->act_quantize = wh_act_quantize_c;
+    kern->act_starts = wh_act_starts_c;
 #if defined(__x86_64__)
-    if (allowed & WH_ISA_avx2) kern->act_quantize = wh_act_quantize_avx2;
-    if (allowed & WH_ISA_avx512) kern->act_quantize = wh_act_quantize_avx512;
+    if (allowed & WH_ISA_avx2) kern->act_quantize = wh_act_quantize_avx2, kern->act_starts = wh_act_starts_avx2;
+    if (allowed & WH_ISA_avx512) kern->act_quantize = wh_act_quantize_avx512, kern->act_starts = wh_act_starts_avx512;
 #endif
 }
 

@@ -10,8 +10,12 @@
 typedef void wh_act_quantize_fn(wh_act *a, size_t r0, size_t r1, const float *x, size_t x_stride, size_t k0, size_t n,
                                 unsigned ways);
 wh_act_quantize_fn wh_act_quantize_c;
+/* out[i] = -off · sum[i]: wh_mm.start of integer layouts (same file). */
+typedef void wh_act_starts_fn(int32_t *restrict out, const int16_t *restrict sum, size_t n, int off);
+wh_act_starts_fn wh_act_starts_c;
 #if defined(__x86_64__)
 wh_act_quantize_fn wh_act_quantize_avx2, wh_act_quantize_avx512;
+wh_act_starts_fn wh_act_starts_avx2, wh_act_starts_avx512;
 #endif
 
 /* One line of kern_c.def, kern_x86.def or kern_arm.def. */
@@ -29,6 +33,7 @@ extern const size_t      wh_mm_count;
 struct wh_kern {
     wh_isa allowed;
     wh_act_quantize_fn *act_quantize;
+    wh_act_starts_fn   *act_starts;
     /* Per layout, weakest first: the last one whose from_m <= m is used. */
     struct {
         const wh_mm_entry *by_m[WH_ISA_COUNT];

@@ -3,7 +3,7 @@
  * A kernel takes whole panels and at most WH_MM_ROWS rows of x. The wrapper cuts m evenly, prepares what
  * depends on x and the format alone (wh_mm.start, wh_mm.sum), and deals with a last panel that is not full.
  * With more rows than one call takes, panels go in strips that stay in the L2 cache, so that memory is
- * read once for all rows.
+ * read once for all rows; an even number of panels, as kernels for many rows take two at a time.
  */
 #include "kern/mat.h"
 
@@ -151,12 +151,7 @@ size_t wh_mat_scratch(const wh_mat *w)
     return (WH_MM_SCRATCH + WH_MM_ROWS * (WH_PANEL * sizeof(float) + start_bytes(w->k)) + 63) / 64 * 64;
 }
 
-static void starts(int32_t *restrict out, const int16_t *restrict sum, size_t groups, int off)
-{
-    for (size_t g = 0; g < groups; g++) out[g] = -off * sum[g];
-}
-
-/* The same for the blocks of 256 k of a BLOCK layout, from the sums of 32 k. */
+/* Starts for the blocks of 256 k of a BLOCK layout, from the sums of 32 k. */
 static void block_starts(int32_t *out, const int16_t *sum32, size_t k, int off)
 {
     for (size_t k0 = 0; k0 < k; k0 += WH_ACT_BLOCK) {
@@ -168,7 +163,7 @@ static void block_starts(int32_t *out, const int16_t *sum32, size_t k, int off)
 
 /* Set start and sum of the call for its m rows (layout.h says what a layout wants). AMX multiplies weights that have
  * lost their offset, so its products start at zero. */
-static void prepare(wh_mm *a, const wh_mm_entry *e, const wh_mat *w, const wh_act_q *q, size_t row, const scratch *s)
+static void prepare(wh_mm *a, const wh_kern *kern, const wh_mm_entry *e, const wh_mat *w, const wh_act_q *q, size_t row, const scratch *s)
 {
     const wh_layout_info *f = &wh_layout_table[w->layout];
     size_t groups = wh_layout_groups(w->layout, w->k);
@@ -184,13 +179,11 @@ static void prepare(wh_mm *a, const wh_mm_entry *e, const wh_mat *w, const wh_ac
     a->sum_stride = groups * sizeof *sum;
     if (f->family == WH_FAMILY_LEGACY && f->min) a->start = q->scaled + row * groups;
     else if (e->isa != WH_ISA_INDEX_amx && w->layout != WH_LAYOUT_k5m)
-        for (size_t i = 0; i < a->m; i++)
-            starts((int32_t *)(void *)(s->start + i * groups * 4), sum + i * groups, groups,
-                   w->layout == WH_LAYOUT_k4m ? 8 : (int)a->off);
+        kern->act_starts((int32_t *)(void *)s->start, sum, a->m * groups, w->layout == WH_LAYOUT_k4m ? 8 : (int)a->off);
 }
 
 /* Panels [p0, p1) times rows [row, row + m) of x. */
-static void mul_rows(const wh_mm_entry *e, const wh_mat *w, float *y, size_t y_stride, const wh_act *x, size_t row, size_t m,
+static void mul_rows(const wh_kern *kern, const wh_mm_entry *e, const wh_mat *w, float *y, size_t y_stride, const wh_act *x, size_t row, size_t m,
                      size_t p0, size_t p1, const scratch *s)
 {
     wh_act_way      way = wh_mat_way(w);
@@ -205,7 +198,7 @@ static void mul_rows(const wh_mm_entry *e, const wh_mat *w, float *y, size_t y_s
         a.x_stride = x->q_stride;
         a.d = q->d + row * q->blocks;
         a.d_stride = q->blocks * sizeof(float);
-        prepare(&a, e, w, q, row, s);
+        prepare(&a, kern, e, w, q, row, s);
     }
     size_t whole = p1 * WH_PANEL <= w->n ? p1 - p0 : p1 - p0 - 1;
     a.panels = whole;
@@ -231,12 +224,12 @@ void wh_mat_mul(const wh_kern *kern, const wh_mat *w, float *y, size_t y_stride,
     size_t    begin = n0 / WH_PANEL, end = (n1 + WH_PANEL - 1) / WH_PANEL;
     size_t    chunks = (m + WH_MM_ROWS - 1) / WH_MM_ROWS, strip = end - begin;
     const wh_mm_entry *e = wh_kern_mm(kern, w->layout, m);
-    if (chunks > 1 && strip > STRIP_BYTES / w->panel_bytes + 1) strip = STRIP_BYTES / w->panel_bytes + 1;
+    if (chunks > 1 && strip > STRIP_BYTES / w->panel_bytes / 2 * 2 + 2) strip = STRIP_BYTES / w->panel_bytes / 2 * 2 + 2;
     for (size_t p0 = begin; p0 < end; p0 += strip) {
         size_t p1 = p0 + strip < end ? p0 + strip : end;
         for (size_t c = 0; c < chunks; c++) {
             size_t i0 = m * c / chunks, i1 = m * (c + 1) / chunks;
-            mul_rows(e, w, y + i0 * y_stride + (p0 - begin) * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
+            mul_rows(kern, e, w, y + i0 * y_stride + (p0 - begin) * WH_PANEL, y_stride, x, x0 + i0, i1 - i0, p0, p1, &s);
         }
     }
 }

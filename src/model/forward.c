@@ -154,6 +154,7 @@ static void multiply(wh_forward *f, int tid, const product *p, size_t count, con
     size_t panels[PRODUCTS], total = 0, threads = (size_t)wh_par_threads(f->par);
     for (size_t i = 0; i < count; i++) total += panels[i] = (wh_mat_rows(p[i].w) + WH_PANEL - 1) / WH_PANEL;
     size_t piece = threads == 1 ? total : total / (threads * 4) + 1;
+    piece += piece % 2; /* kernels for many rows take two panels at a time */
     if (piece < LEAST) piece = LEAST;
     void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
     for (size_t take; (take = wh_par_take(f->par)) * piece < total;) {

@@ -1,5 +1,6 @@
-/* act_quant: rows of f32 to int8 with a scale per block (CONTRACT.md, Activations). Compiled once per
- * instruction set; max, multiply, round to nearest even and integer sums give the same bits in all of them.
+/* act_quant: rows of f32 to int8 with a scale per block (CONTRACT.md, Activations), and the starts of dot products
+ * from their sums. Compiled once per instruction set; max, multiply, round to nearest even and integer sums give the
+ * same bits in all of them.
  */
 #include "kern/kern.h"
 #include "kern/isa/vec.h"
@@ -54,4 +55,9 @@ void WH_OP(act_quantize)(wh_act *a, size_t r0, size_t r1, const float *x, size_t
         if (ways & WH_ACT_32) quantize_way(&a->by32, a->q_stride, a->k, r, x, k0, n, 32);
         if (ways & WH_ACT_256) quantize_way(&a->by256, a->q_stride, a->k, r, x, k0, n, WH_ACT_BLOCK);
     }
+}
+
+void WH_OP(act_starts)(int32_t *restrict out, const int16_t *restrict sum, size_t n, int off)
+{
+    for (size_t i = 0; i < n; i++) out[i] = -off * sum[i];
 }
