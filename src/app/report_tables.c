@@ -35,26 +35,52 @@ static void put_label(wh_table *t, const wh_report_run *run) { wh_table_cell(t, 
 
 /* ---- every run --------------------------------------------------------------------------------------------------------- */
 
-/* A row for each level. */
-static void put_run(wh_table *t, const wh_report *r, const wh_report_run *run)
+typedef struct row {
+    const wh_report_run *run;
+    size_t               level, group; /* group: of runs with one label */
+} row;
+
+static int by_group(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    size_t n = x->run->score.n[x->level], m = y->run->score.n[y->level];
+    if (x->group != y->group) return x->group < y->group ? -1 : 1;
+    if (n != m) return n < m ? -1 : 1;
+    return x->run < y->run ? -1 : x->run > y->run;
+}
+
+/* Every level of every run under one heading, malloc'ed: labels as they came, N ascending. NULL: no memory. */
+static row *find_rows(size_t *n, const wh_report *r, const wh_report_run *first)
+{
+    row *rows = wh_mem_alloc(r->shown, WH_SCORE_LEVELS * sizeof *rows);
+    *n = 0;
+    for (const wh_report_run *run = r->runs; rows && run < r->runs + r->shown; run++) {
+        if (!wh_report_same_setting(run, first)) continue;
+        size_t group = 0;
+        while (strcmp(wh_buf_str(&r->runs[group].label), wh_buf_str(&run->label)) != 0) group++;
+        for (size_t i = 0; i < run->score.levels; i++)
+            if (!wh_report_said_elsewhere(r, run, i)) rows[(*n)++] = (row){run, i, group};
+    }
+    if (rows) qsort(rows, *n, sizeof *rows, by_group);
+    return rows;
+}
+
+static void put_row(wh_table *t, const wh_report_run *run, size_t level)
 {
     const wh_score *s = &run->score;
+    const wh_report_point p = wh_report_at(run, s->chosen, level);
     char text[24];
     double policy, prm;
     wh_report_forecast(&policy, &prm, run);
-    for (size_t i = 0; i < s->levels; i++) {
-        if (wh_report_said_elsewhere(r, run, i)) continue;
-        const wh_report_point p = wh_report_at(run, s->chosen, i);
-        put_label(t, run);
-        wh_table_cell(t, "%zu", p.n);
-        put_share(t, p.correct, p.problems, 1);
-        put_flops(t, p.policy / (double)p.problems);
-        put_ratio(t, p.whole ? policy : 0, p.policy);
-        put_flops(t, p.prm / (double)p.problems);
-        put_ratio(t, p.whole ? prm : 0, p.prm);
-        wh_table_cell(t, "%s", p.whole ? wh_out_count(text, (double)s->policy.decode_tokens) : "");
-        wh_table_cell(t, "%s", p.whole ? wh_out_duration(text, s->seconds) : "");
-    }
+    put_label(t, run);
+    wh_table_cell(t, "%zu", p.n);
+    put_share(t, p.correct, p.problems, 1);
+    put_flops(t, p.policy / (double)p.problems);
+    put_ratio(t, p.whole ? policy : 0, p.policy);
+    put_flops(t, p.prm / (double)p.problems);
+    put_ratio(t, p.whole ? prm : 0, p.prm);
+    wh_table_cell(t, "%s", p.whole ? wh_out_count(text, (double)s->policy.decode_tokens) : "");
+    wh_table_cell(t, "%s", p.whole ? wh_out_duration(text, s->seconds) : "");
 }
 
 static void put_results(wh_table *t, const wh_report *r, const wh_report_run *first)
@@ -64,11 +90,14 @@ static void put_results(wh_table *t, const wh_report *r, const wh_report_run *fi
     if (!wh_report_one_set(r)) wh_buf_printf(&t->title, " of %.8s (%.40s)", first->data, wh_buf_str(&first->files));
     char name[WH_RULE_NAME];
     const wh_report_run *scored = NULL;
-    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
-        if (!wh_report_same_setting(run, first)) continue;
-        put_run(t, r, run);
-        if (run->prm.len) scored = run;
+    size_t n;
+    row *rows = find_rows(&n, r, first);
+    t->failed |= !rows;
+    for (size_t i = 0; rows && i < n; i++) {
+        put_row(t, rows[i].run, rows[i].level);
+        if (rows[i].run->prm.len) scored = rows[i].run;
     }
+    free(rows);
     wh_buf_puts(&t->note, "right: with the 95 % interval (Wilson). policy, PRM: FLOPs per problem; pred.: what the strategy predicts, over what was counted.");
     if (scored)
         wh_buf_printf(&t->note, " PRM %s; vote %s where there is one.", wh_buf_str(&scored->prm), wh_rule_name(name, &scored->score.rules[scored->score.chosen]));
@@ -115,19 +144,22 @@ static void put_votes(wh_table *t, const wh_report *r, const wh_report_run *firs
     wh_table_init(t, wh_buf_str(&heads), 1);
     wh_buf_free(&heads);
     wh_aggregate aggregate = WH_AGGREGATE_last;
-    for (const wh_report_run *run = r->runs; run < r->runs + r->shown; run++) {
+    size_t n;
+    row *rows = find_rows(&n, r, first);
+    t->failed |= !rows;
+    for (size_t i = 0; rows && i < n; i++) {
+        const wh_report_run *run = rows[i].run;
         const wh_score *s = &run->score;
-        if (!wh_report_same_setting(run, first) || !run->prm.len) continue;
+        size_t level = rows[i].level;
+        if (!run->prm.len) continue;
         aggregate = s->rules[s->chosen].aggregate;
-        for (size_t i = 0; i < s->levels; i++) {
-            if (wh_report_said_elsewhere(r, run, i)) continue;
-            put_label(t, run);
-            wh_table_cell(t, "%zu", s->n[i]);
-            for (size_t v = 0; v < wh_vote_table_size; v++)
-                wh_table_cell(t, "%.1f", 100 * (double)s->right[wh_report_rule(run, wh_vote_table[v])][i] / (double)run->n);
-            wh_table_cell(t, "%.1f", 100 * (double)s->passed[i] / (double)run->n);
-        }
+        put_label(t, run);
+        wh_table_cell(t, "%zu", s->n[level]);
+        for (size_t v = 0; v < wh_vote_table_size; v++)
+            wh_table_cell(t, "%.1f", 100 * (double)s->right[wh_report_rule(run, wh_vote_table[v])][level] / (double)run->n);
+        wh_table_cell(t, "%.1f", 100 * (double)s->passed[level] / (double)run->n);
     }
+    free(rows);
     wh_buf_printf(&t->title, "%s: by every vote, %% right", wh_buf_str(&first->policy));
     wh_buf_printf(&t->note, "Score of an answer: %s of its steps. any sample: one of them is right, so no vote can do better.", wh_aggregate_name(aggregate));
 }
