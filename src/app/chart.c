@@ -111,6 +111,7 @@ static void fit(sheet *s)
             low = fmin(low, p->low);
             high = fmax(high, p->high);
         }
+    if (!(most > 0)) least = most = 1; /* no point at all */
     double span = fmax(log10(most / least), 0.3);
     s->x_low = log10(least) - 0.05 * span;
     s->x_high = log10(most) + 0.05 * span;
@@ -132,10 +133,11 @@ static void put_round(char buf[24], double x)
 
 static void draw_axes(const sheet *s, const char *x_title)
 {
-    for (double y = s->y_low; y <= s->y_high + 1e-9; y += s->y_step) {
-        double at = place_y(s, y);
+    int steps = (int)lround((s->y_high - s->y_low) / s->y_step);
+    for (int i = 0; i <= steps; i++) {
+        double y = s->y_low + i * s->y_step, at = place_y(s, y);
         wh_buf_printf(s->out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.0f%s</text>\n",
-                      s->left, at, s->right, s->left - 8, at + 4, 100 * y, y + s->y_step > s->y_high + 1e-9 ? " %" : "");
+                      s->left, at, s->right, s->left - 8, at + 4, 100 * y, i == steps ? " %" : "");
     }
     static const double parts[] = {1, 2, 5};
     bool every = s->x_high - s->x_low < 1.7; /* few decades: 2 and 5 have numbers too */
@@ -198,8 +200,11 @@ static void take_line(sheet *s, const wh_chart_line *line)
         take(s, (box){x - 5, y - 5, x + 5, y + 5});
         if (i + 1 == line->n) break;
         double dx = place_x(s, line->points[i + 1].x) - x, dy = place_y(s, line->points[i + 1].y) - y, length = hypot(dx, dy);
-        for (double at = PACE; at < length; at += PACE)
-            take(s, (box){x + dx * at / length - 1.5, y + dy * at / length - 1.5, x + dx * at / length + 1.5, y + dy * at / length + 1.5});
+        int paces = (int)(length / PACE);
+        for (int k = 1; k <= paces; k++) {
+            double on_x = x + dx * k * PACE / length, on_y = y + dy * k * PACE / length;
+            take(s, (box){on_x - 1.5, on_y - 1.5, on_x + 1.5, on_y + 1.5});
+        }
     }
 }
 

@@ -15,10 +15,11 @@ static const char *const names[FIELDS] = {"policy", "accuracy", "low", "high", "
 static size_t cut(char *line, char *fields[COLUMNS])
 {
     size_t n = 0;
-    for (char *next = line; next && n < COLUMNS; n++) {
-        fields[n] = next;
-        next = strchr(next, ',');
-        if (next) *next++ = '\0';
+    while (n < COLUMNS) {
+        fields[n++] = line;
+        line += strcspn(line, ",");
+        if (!*line) break;
+        *line++ = '\0';
     }
     return n;
 }

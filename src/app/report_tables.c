@@ -31,6 +31,12 @@ static void put_ratio(wh_table *t, double a, double b)
     else wh_table_cell(t, "%s", "");
 }
 
+static void put_percent(wh_table *t, double a, double b)
+{
+    if (a > 0 && b > 0) wh_table_cell(t, "%.1f", 100 * a / b);
+    else wh_table_cell(t, "%s", "");
+}
+
 static void put_label(wh_table *t, const wh_report_run *run) { wh_table_cell(t, "%s", wh_buf_str(&run->label)); }
 
 /* ---- every run --------------------------------------------------------------------------------------------------------- */
@@ -127,8 +133,8 @@ static void put_budgets(wh_table *t, const wh_report *r)
         put_share(t, s->right[s->chosen][s->levels - 1], run->n, 1);
         put_flops(t, budget / n);
         put_flops(t, spent / n);
-        wh_table_cell(t, budget > 0 ? "%.1f" : "", 100 * spent / budget);
-        wh_table_cell(t, most > 0 ? "%.1f" : "", 100 * most);
+        put_percent(t, spent, budget);
+        put_percent(t, most, 1);
     }
     wh_buf_puts(&t->note, "budget, spent: FLOPs per problem, policy and PRM; %: of the budget; most: of the problem that spent most of its own.");
 }
@@ -178,10 +184,10 @@ static void put_spending(wh_table *t, const wh_report *r)
         put_label(t, run);
         wh_table_cell(t, "%zu", s->n[s->levels - 1]);
         put_flops(t, all);
-        wh_table_cell(t, "%.1f", 100 * prefill / all);
-        wh_table_cell(t, "%.1f", 100 * (policy - prefill) / all);
-        wh_table_cell(t, "%.1f", 100 * prm / all);
-        wh_table_cell(t, "%.1f", 100 * (double)wh_ledger_total(&s->speculative) / all);
+        put_percent(t, prefill, all);
+        put_percent(t, policy - prefill, all);
+        put_percent(t, prm, all);
+        put_percent(t, (double)wh_ledger_total(&s->speculative), all);
     }
     wh_buf_puts(&t->note, "prefill, decode: of the policy. ahead: of all, begun ahead of need and thrown away.");
 }
