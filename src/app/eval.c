@@ -60,17 +60,6 @@ json_t *wh_eval_sample_record(const wh_question *q, const wh_tree *t, const wh_s
                      wh_json_reals(s->scores, s->n_scores), "seed", (json_int_t)q->seed);
 }
 
-wh_code wh_eval_cost(wh_eval *v, wh_err *err)
-{
-    const wh_prm *prm = v->reward.prm;
-    wh_prm_sizes sizes;
-    WH_TRY(wh_forecast_prm(&sizes, prm, v->reward.attached, "", err));
-    v->costs = (wh_costs){.policy = *wh_engine_cost(v->l.engine), .has_prm = prm != NULL, .attached = v->reward.attached, .around = sizes.around};
-    if (prm) v->costs.prm = *wh_prm_cost(prm);
-    if (prm) v->costs.in_passing = wh_prm_in_passing(prm);
-    return WH_OK;
-}
-
 json_t *wh_eval_close_record(const wh_question *q, const wh_eval_result *r)
 {
     char sha256[65];

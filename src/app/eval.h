@@ -54,9 +54,6 @@ void    wh_eval_free(wh_eval *v);
 /* What the results depend on, for the header of the journal. */
 wh_code wh_eval_run(const wh_eval *v, json_t **out, wh_err *err);
 
-/* Fill costs; after the models are loaded. */
-wh_code wh_eval_cost(wh_eval *v, wh_err *err);
-
 /* How large a problem and its samples are, for the forecast. */
 wh_code wh_eval_measure(wh_sizes *out, const wh_eval *v, const wh_event *done, wh_err *err);
 

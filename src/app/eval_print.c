@@ -89,9 +89,9 @@ static void print_json(const wh_eval *v)
     if (v->choice.speculate) json_object_set_new(flops, "speculative", json_integer((json_int_t)wh_ledger_total(&s->speculative)));
     json_object_set_new(o, "data", json_string(v->o->data));
     json_object_set_new(o, "problems", json_integer((json_int_t)s->problems));
-    json_object_set_new(o, "strategy", json_string(v->choice.strategy->name));
+    json_object_set_new(o, "strategy", json_string(v->spend.on ? "plan" : v->choice.strategy->name));
     json_object_set_new(o, "vote", json_string(wh_rule_name(name, &s->rules[s->chosen])));
-    json_object_set_new(o, "n", json_integer((json_int_t)v->choice.n_samples));
+    if (!v->spend.on) json_object_set_new(o, "n", json_integer((json_int_t)v->choice.n_samples));
     if (v->spend.on) json_object_set_new(o, "plan", plan_json(v));
     json_object_set_new(o, "seed", json_integer(v->o->seed));
     json_object_set_new(o, "policy", json_string(wh_buf_str(&v->l.name)));

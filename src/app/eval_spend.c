@@ -6,8 +6,8 @@
  * part is journaled when it is done, and a run that goes on decides every wave again, from what the waves before it
  * came to, and does what is missing. So it ends as if it had never been killed.
  *
- * That holds because decisions rest on FLOPs by formula. What was really computed differs by prompts that had to be
- * read twice: it counts against the budget of a set in steps of 1/200 of it, which a kill hardly ever moves. */
+ * That holds because decisions rest on FLOPs by formula: a prompt is computed once, but for what all prompts begin with,
+ * which is computed for the first. Prompts that are read again, after a kill or for lack of memory, come on top. */
 #include "app/eval.h"
 #include "app/interrupt.h"
 #include "app/json.h"
@@ -48,6 +48,18 @@ static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no
 
 /* ---- a problem ------------------------------------------------------------------------------------------------------ */
 
+/* Tokens that all prompts begin with, as far as blocks of the KV cache are shared. */
+static size_t shared_tokens(const wh_tok_ids *prompts, size_t n)
+{
+    size_t same = prompts[0].len;
+    for (size_t i = 1; i < n; i++) {
+        size_t k = 0;
+        while (k < same && k < prompts[i].len && prompts[i].data[k] == prompts[0].data[k]) k++;
+        same = k;
+    }
+    return same - same % WH_KV_BLOCK;
+}
+
 static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_ids *prompts, wh_err *err)
 {
     wh_prm_sizes prm;
@@ -57,6 +69,10 @@ static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_
     WH_TRY(wh_forecast_prm(&prm, v->reward.prm, v->reward.attached, g->q->problem, err));
     wh_case_init(&g->c, &v->spend.live, prompts[index].len, prm.question, NAN);
     wh_view_expect(&g->c.view);
+    if (v->spend.live.policy->whole_set) {
+        if (index > 0) g->c.shared = shared_tokens(prompts, v->data.n);
+        g->c.view.scoring = v->spend.live.task.has_prm; /* scored as they come */
+    }
     g->sum.sizes = (wh_sizes){.problems = 1, .prompt_tokens = prompts[index].len, .prm_prompt_tokens = prm.question};
     g->open = true;
     return WH_OK;
@@ -237,10 +253,11 @@ static wh_code journal_part(spending *s, gathered *g, wh_err *err)
         json_array_append_new(scores, list);
         json_array_append_new(right, json_boolean(g->right[i]));
     }
-    json_t *part = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "record", "part", "line", (json_int_t)g->q->line,
+    json_t *part = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:[f, f, f]}", "record", "part", "line", (json_int_t)g->q->line,
                              "wave", (json_int_t)s->wave, "answers", answers, "tokens", tokens, "scores", scores, "correct", right, "sizes",
                              wh_sizes_json(&g->sum.sizes), "policy", wh_json_ledger(&g->sum.policy), "prm", wh_json_ledger(&g->sum.prm),
-                             "speculative", wh_json_ledger(&g->sum.speculative), "unscored", (json_int_t)g->sum.unscored);
+                             "speculative", wh_json_ledger(&g->sum.speculative), "unscored", (json_int_t)g->sum.unscored, "nominal", g->c.policy, g->c.prm,
+                             g->c.view.spent);
     json_t *records = g->records ? g->records : json_array();
     g->records = NULL;
     wh_code code = json_array_append_new(records, part) == 0 ? wh_journal_append(s->v->journal, records, err) : no_memory(err);
@@ -272,7 +289,9 @@ static wh_code apply_part(spending *s, gathered *g, const json_t *part, wh_err *
     g->sum.prm = wh_json_to_ledger(json_object_get(part, "prm"));
     g->sum.speculative = wh_json_to_ledger(json_object_get(part, "speculative"));
     g->sum.unscored = (size_t)json_integer_value(json_object_get(part, "unscored"));
-    return wh_live_regroup(&g->c, err);
+    const json_t *nominal = json_object_get(part, "nominal");
+    return wh_live_seen(&g->c, json_number_value(json_array_get(nominal, 0)), json_number_value(json_array_get(nominal, 1)),
+                        json_number_value(json_array_get(nominal, 2)), err);
 }
 
 typedef struct ahead {
@@ -285,22 +304,16 @@ typedef struct ahead {
 /* FLOPs that are left of the budget of the set. */
 static double left_of(const spending *s, double total)
 {
-    const double quantum = total / 200;
-    double nominal = 0, counted = 0;
-    for (size_t i = 0; i < s->v->data.n; i++) {
-        nominal += s->list[i].c.view.spent;
-        counted += (double)(wh_ledger_total(&s->list[i].sum.policy) + wh_ledger_total(&s->list[i].sum.prm));
-    }
-    return total - nominal - trunc((counted - nominal) / quantum) * quantum;
+    for (size_t i = 0; i < s->v->data.n; i++) total -= s->list[i].c.view.spent;
+    return total;
 }
 
 static void decide_wave(spending *s, ahead *a, double total)
 {
     const wh_live *live = &s->v->spend.live;
     for (size_t i = 0; i < s->v->data.n; i++) {
-        const wh_view *v = &s->list[i].c.view;
-        a->views[i] = *v;
-        a->first[i] = v->spent > 0 ? 0 : wh_strategy_compute(&v->task.policy, 0, v->task.prompt_tokens, 0);
+        a->views[i] = s->list[i].c.view;
+        a->first[i] = wh_case_prompt(&s->list[i].c);
     }
     wh_allot_wave(a->picks, &a->n, a->views, a->first, s->v->data.n, left_of(s, total), live->policy, live->params);
 }
@@ -341,10 +354,7 @@ static wh_code spend_set(spending *s, wh_err *err)
     double total = isfinite(v->spend.total) ? v->spend.total : v->spend.live.budget * (double)n;
     ahead a = {wh_mem_alloc(n, sizeof *a.views), wh_mem_alloc(n, sizeof *a.first), wh_mem_alloc(n, sizeof *a.picks), 0};
     wh_code code = a.views && a.first && a.picks ? WH_OK : no_memory(err);
-    for (size_t i = 0; code == WH_OK && i < n; i++) {
-        code = open_problem(&s->list[i], v, i, s->prompts, err);
-        s->list[i].c.view.scoring = v->spend.live.task.has_prm; /* scored as they come */
-    }
+    for (size_t i = 0; code == WH_OK && i < n; i++) code = open_problem(&s->list[i], v, i, s->prompts, err);
     for (; code == WH_OK; s->wave++) {
         decide_wave(s, &a, total);
         if (!a.n) break;

@@ -125,6 +125,15 @@ void wh_reward_free(wh_reward *r)
     *r = (wh_reward){0};
 }
 
+wh_code wh_reward_costs(wh_costs *out, const wh_reward *r, const wh_loaded *policy, wh_err *err)
+{
+    wh_prm_sizes sizes;
+    WH_TRY(wh_forecast_prm(&sizes, r->prm, r->attached, "", err));
+    *out = (wh_costs){.policy = *wh_engine_cost(policy->engine), .has_prm = r->prm != NULL, .attached = r->attached, .around = sizes.around};
+    if (r->prm) out->prm = *wh_prm_cost(r->prm);
+    return WH_OK;
+}
+
 wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err)
 {
     char model[65], head[65];

@@ -3,6 +3,7 @@
 #ifndef WH_APP_REWARD_H
 #define WH_APP_REWARD_H
 
+#include "app/forecast.h"
 #include "app/load.h"
 #include "app/rule.h"
 #include "reward/prm.h"
@@ -49,6 +50,9 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
 void wh_reward_backend(wh_backend *out, wh_reward *r, const wh_loaded *policy, size_t rows);
 /* After the driver, before the policy. */
 void wh_reward_free(wh_reward *r);
+
+/* What tokens cost, of both. */
+wh_code wh_reward_costs(wh_costs *out, const wh_reward *r, const wh_loaded *policy, wh_err *err);
 
 /* {"name", "kind", "sha256", "head_sha256"}, and "form" when it is not exact and "calibration" when it was typed, or null: what results depend on. */
 wh_code wh_reward_json(json_t **out, const wh_reward *r, wh_err *err);

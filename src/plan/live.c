@@ -42,6 +42,12 @@ void wh_case_free(wh_case *c)
     c->view.n = 0;
 }
 
+double wh_case_prompt(const wh_case *c)
+{
+    double all = c->view.task.prompt_tokens, known = c->view.spent > 0 ? all - 1 : (double)c->shared;
+    return wh_strategy_compute(&c->view.task.policy, known, all - known, 0);
+}
+
 void wh_live_params(wh_params *out, wh_case *c)
 {
     const params p = {c};
@@ -77,7 +83,7 @@ static wh_code add(wh_case *c, const char *answer, uint32_t tokens, wh_err *err)
     return WH_OK;
 }
 
-wh_code wh_live_regroup(wh_case *c, wh_err *err)
+static wh_code regroup(wh_case *c, wh_err *err)
 {
     wh_sample samples[WH_PLAN_MOST];
     for (size_t i = 0; i < c->view.n; i++)
@@ -99,12 +105,21 @@ static void give_score(wh_case *c, size_t i, const double *scores, size_t n)
 wh_code wh_live_see(wh_case *c, const char *answer, uint32_t tokens, const double *scores, size_t n_scores, wh_err *err)
 {
     if (c->view.n == WH_PLAN_MOST) return wh_err_set(err, WH_ERR_FORMAT, "more than %d samples of a problem", WH_PLAN_MOST);
-    if (!c->view.spent) spend(c, wh_strategy_compute(&c->view.task.policy, 0, c->view.task.prompt_tokens, 0), 0);
     WH_TRY(add(c, answer, tokens, err));
-    spend(c, wh_view_cost(&c->view, tokens), 0);
-    give_score(c, c->view.n - 1, scores, n_scores);
-    c->view.scoring = c->view.scoring || n_scores;
+    if (n_scores) {
+        c->seen[c->view.n - 1].scored = true;
+        c->seen[c->view.n - 1].score = wh_aggregate_scores(c->live->aggregate, scores, n_scores);
+    }
     return WH_OK;
+}
+
+wh_code wh_live_seen(wh_case *c, double policy, double prm, double spent, wh_err *err)
+{
+    c->policy = policy;
+    c->prm = prm;
+    c->view.spent = spent;
+    if (prm > 0) c->view.question = 0;
+    return regroup(c, err);
 }
 
 /* The node of sample i of this part, or WH_NONE. */
@@ -126,6 +141,7 @@ static wh_code look_at(wh_case *c, wh_tree *t, uint32_t node, uint32_t limit, wh
     if (code == WH_OK) code = add(c, votes ? wh_buf_str(&answer) : NULL, n->n_tokens, err);
     wh_buf_free(&answer);
     if (code == WH_OK) spend(c, wh_view_cost(&c->view, n->n_tokens), 0);
+    c->generated += n->n_tokens + (n->end == WH_END_EOS);
     return code;
 }
 
@@ -142,7 +158,7 @@ static wh_code look(wh_case *c, wh_tree *t, wh_err *err)
         }
         if (!c->seen[at].scored) give_score(c, at, t->nodes[node].scores, t->nodes[node].n_scores);
     }
-    if (more) return wh_live_regroup(c, err);
+    if (more) return regroup(c, err);
     wh_view_expect(&c->view);
     return WH_OK;
 }
@@ -196,9 +212,7 @@ static void set_budget(wh_case *c)
 {
     const wh_live *live = c->live;
     wh_view *v = &c->view;
-    v->tokens_left = live->tokens;
-    for (size_t i = 0; i < v->n; i++) v->tokens_left -= v->seen[i].tokens;
-    if (v->tokens_left < 0) v->tokens_left = 0;
+    v->tokens_left = fmax(0, live->tokens - c->generated);
     if (c->granted) return;
     v->budget = live->budget;
     if (!live->left) return;
@@ -218,7 +232,7 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
     wh_case *c = ((const params *)params_)->c;
     bool begun = t->nodes[0].first_child != 0;
     if (!begun) {
-        if (!c->view.spent) spend(c, wh_strategy_compute(&c->view.task.policy, 0, c->view.task.prompt_tokens, 0), 0);
+        spend(c, wh_case_prompt(c), 0);
         c->part = c->view.n;
         wh_view_expect(&c->view);
     }
@@ -272,11 +286,20 @@ wh_code wh_live_search(const wh_strategy **strategy, wh_params *out, const wh_ca
 {
     const wh_strategy *s = *strategy = c->next.strategy;
     char text[32];
+    wh_task task = c->view.task;
+    double around = task.prm_answer_tokens / task.answer_tokens, policy, prm;
+    task.answer_tokens = c->view.answer;
+    task.prm_answer_tokens = c->view.answer * around;
     wh_param_defaults(out, s->params, s->n_params);
-    snprintf(text, sizeof text, "%zu", c->next.n);
-    if (wh_param_find(s->params, s->n_params, "n")) WH_TRY(wh_param_set(out, s->params, s->n_params, "n", text, err));
     snprintf(text, sizeof text, "%u", c->live->draw.max_tokens);
-    return wh_param_set(out, s->params, s->n_params, "max-tokens", text, err);
+    WH_TRY(wh_param_set(out, s->params, s->n_params, "max-tokens", text, err));
+    if (!wh_param_find(s->params, s->n_params, "n")) return WH_OK;
+    for (size_t n = c->next.n;; n /= 2) { /* as many as the budget is expected to pay for */
+        snprintf(text, sizeof text, "%zu", n);
+        WH_TRY(wh_param_set(out, s->params, s->n_params, "n", text, err));
+        s->flops(&policy, &prm, &task, out);
+        if (n < 8 || policy + prm <= wh_view_left(&c->view)) return WH_OK;
+    }
 }
 
 wh_code wh_live_take_search(wh_case *c, const wh_result *r, wh_err *err)
@@ -293,5 +316,5 @@ wh_code wh_live_take_search(wh_case *c, const wh_result *r, wh_err *err)
         x->scored = s->n_scores > 0;
         x->score = wh_aggregate_scores(c->live->aggregate, s->scores, s->n_scores);
     }
-    return wh_live_regroup(c, err);
+    return regroup(c, err);
 }

@@ -40,6 +40,8 @@ typedef struct wh_case {
     wh_view        view;
     wh_seen        seen[WH_PLAN_MOST];
     char          *answers[WH_PLAN_MOST]; /* NULL: does not vote */
+    size_t         shared;                /* of the prompt's tokens: computed for another problem of the run already */
+    double         generated;             /* tokens, end tokens included */
     double         policy, prm;           /* nominal FLOPs; view.spent is their sum */
     double         searched;              /* of them, by searches */
     size_t         part;                  /* samples before the part under way */
@@ -52,6 +54,10 @@ typedef struct wh_case {
 /* question's own: prompt_tokens, prm_prompt_tokens; prompt_pass: NAN when nobody has looked. */
 void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t prm_prompt_tokens, double prompt_pass);
 void wh_case_free(wh_case *c);
+
+/* Nominal FLOPs of the prompt at the beginning of a part: of all but what is shared, or, after the first part, of its last
+ * token, which is not kept (engine/cache.h, wh_cache_keep). */
+double wh_case_prompt(const wh_case *c);
 
 /* The strategy for parts of samples, and its parameters. c must outlive the part. */
 extern const wh_strategy wh_live_samples;
@@ -67,7 +73,7 @@ wh_code wh_live_search(const wh_strategy **strategy, wh_params *params, const wh
 
 /* For a journal: a sample of an earlier run of this problem is seen again. answer: NULL when it does not vote. */
 wh_code wh_live_see(wh_case *c, const char *answer, uint32_t tokens, const double *scores, size_t n_scores, wh_err *err);
-/* After all of them. */
-wh_code wh_live_regroup(wh_case *c, wh_err *err);
+/* After all of them: what was spent by then, as the case had it. */
+wh_code wh_live_seen(wh_case *c, double policy, double prm, double spent, wh_err *err);
 
 #endif

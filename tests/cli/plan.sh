@@ -31,4 +31,42 @@ check replay --bank b --policy set --budget none
 check replay --bank b --budget 0x
 check replay --bank b --vote prm_vote
 check replay --bank b --profile set.jsonl
+note one problem under a budget
+check solve $m --budget 20M 'What is 1 + 1?'
+check solve $m --budget 4M --json 'What is 1 + 1?' | sed 's/"text":"[^"]*"/"text":T/g'
+check solve $m --budget 1M 'What is 1 + 1?'
+check solve $m --tokens 40 --scheduler fixed:n=9 'What is 1 + 1?'
+check solve $m --budget 20M --strategy majority --n 3 'What is 1 + 1?'
+check solve $m --budget 20M --prm-kind judge --prm "$golden/markov.gguf" --strategy beam --n 4 'What is 1 + 1?'
+check solve $m --scheduler calibrated --profile none 'What is 1 + 1?'
+for words in '--time 0' '--time soon' '--budget-total 1T' '--scheduler set' '--scheduler nice' '--budget 1Z' '--profile b' '--budget -1'; do
+    check solve $m $words 'What is 1 + 1?'
+done
+note a set under a budget
+awk 'BEGIN { for (i = 1; i <= 40; i++) printf "{\"question\": \"%d: what is %d + %d?\", \"answer\": \"%d\"}\n", i, i % 3, i % 2, 1 + i % 3 }' >set.jsonl
+check eval $m --data set.jsonl --budget 20M --json
+check eval $m --data set.jsonl --budget-total 400M --journal k
+"$whet" eval $m --data set.jsonl --budget-total 400M --json 2>/dev/null >want
+python3 -c 'import json; print("within 1 %", abs(json.load(open("want"))["flops"]["total"] / 400e6 - 1) < 0.01)'
+results() { sed 's/,"flops":{.*//'; } # FLOPs depend on what had to be read again
+results <want >answers
+grep -o '"samples":[0-9]*' answers
+"$whet" eval $m --data set.jsonl --budget-total 400M --json --threads 1 --batch 3 2>/dev/null | results | cmp - answers && echo "other batches: the same"
+whole=$(wc -c <k)
+for part in 1 2 5 8 9; do
+    head -c $((whole * part / 10)) k >cut
+    "$whet" eval $m --data set.jsonl --budget-total 400M --json --journal cut 2>/dev/null | results | cmp - answers && echo "cut: the same"
+done
+"$whet" eval $m --data set.jsonl --budget-total 400M --journal killed >/dev/null 2>&1 &
+pid=$!
+for i in $(seq 400); do
+    [ -s killed ] && [ "$(wc -c <killed)" -gt 8000 ] && break
+    sleep 0.05
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+"$whet" eval $m --data set.jsonl --budget-total 400M --json --journal killed 2>/dev/null | results | cmp - answers && echo "killed: the same"
+for words in '--time 30s' '--energy 3' '--scheduler set' '--budget-total 1M --scheduler adaptive' '--budget-total 1M --journal k'; do
+    check eval $m --data set.jsonl $words
+done
 finish
