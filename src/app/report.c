@@ -160,7 +160,7 @@ static void sort_runs(wh_report *r)
         size_t to = i;
         for (size_t k = 0; k < i; k++) {
             if (!differ_in_size_alone(&r->runs[k], &run)) continue;
-            to = k + (r->runs[k].score.n[r->runs[k].score.levels - 1] < run.score.n[run.score.levels - 1]);
+            to = k + (wh_report_last_n(&r->runs[k]) < wh_report_last_n(&run));
             if (to == k) break;
         }
         memmove(&r->runs[to + 1], &r->runs[to], (i - to) * sizeof run);
@@ -236,6 +236,17 @@ bool wh_report_same_setting(const wh_report_run *a, const wh_report_run *b)
     return strcmp(a->data, b->data) == 0 && a->n == b->n && strcmp(wh_buf_str(&a->policy), wh_buf_str(&b->policy)) == 0;
 }
 
+double wh_report_cost(const wh_report_point *p) { return (p->policy + p->prm) / (double)p->problems; }
+
+size_t wh_report_last_n(const wh_report_run *run) { return run->score.n[run->score.levels - 1]; }
+
+bool wh_report_one_policy(const wh_report *r)
+{
+    for (size_t i = 1; i < r->shown; i++)
+        if (strcmp(wh_buf_str(&r->runs[i].policy), wh_buf_str(&r->runs[0].policy)) != 0) return false;
+    return true;
+}
+
 bool wh_report_one_set(const wh_report *r)
 {
     for (size_t i = 1; i < r->shown; i++)
@@ -247,7 +258,7 @@ bool wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size
 {
     const wh_score *s = &run->score;
     for (const wh_report_run *other = r->runs; other < r->runs + r->shown && level + 1 < s->levels; other++) {
-        size_t n = other->score.n[other->score.levels - 1];
+        size_t n = wh_report_last_n(other);
         if (other != run && wh_report_same_setting(other, run) && strcmp(wh_buf_str(&other->label), wh_buf_str(&run->label)) == 0 &&
             strcmp(wh_buf_str(&other->prm), wh_buf_str(&run->prm)) == 0 && (n == s->n[level] || n > s->n[s->levels - 1]))
             return true;

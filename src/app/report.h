@@ -71,6 +71,8 @@ typedef struct wh_report_point {
     double policy, prm; /* FLOPs of all problems; prm 0 where the vote needs no scores and neither does the strategy */
     bool   whole;   /* all samples of the run */
 } wh_report_point;
+double          wh_report_cost(const wh_report_point *p); /* FLOPs per problem, policy and PRM */
+size_t          wh_report_last_n(const wh_report_run *run);
 wh_report_point wh_report_at(const wh_report_run *run, size_t rule, size_t level);
 
 /* Problems of both runs, malloc'ed. *n = how many; NULL: no memory. */
@@ -89,6 +91,7 @@ void wh_report_forecast(double *policy, double *prm, const wh_report_run *run);
 /* The same set, as much of it, the same policy: what stands under one heading. */
 bool wh_report_same_setting(const wh_report_run *a, const wh_report_run *b);
 bool wh_report_one_set(const wh_report *r); /* are all runs of one problem set? */
+bool wh_report_one_policy(const wh_report *r);
 /* Is this level the row of another run: one with this N, or with a larger one, of which this run is the beginning? */
 bool wh_report_said_elsewhere(const wh_report *r, const wh_report_run *run, size_t level);
 /* The rule of that vote with the aggregate of the chosen rule; SIZE_MAX: the run has none. */
@@ -112,6 +115,10 @@ typedef struct wh_report_curves {
 /* report_replay.c: JSON lines of `whet replay --json`, or lines "policy,accuracy,low,high,flops" below a heading with these names, in any
  * order and among others. */
 wh_code wh_report_replay(wh_report_curves *out, const char *path, wh_err *err);
+/* report_curves.c: pieces of the page. All runs, by their chosen votes and by majority; every vote on the samples of each
+ * scored run whose samples are drawn independently. */
+void wh_report_put_curves(wh_buf *out, const wh_report *r, const wh_report_curves *curves);
+void wh_report_put_votes(wh_buf *out, const wh_report *r);
 /* report_page.c: one page that needs nothing else. data: the problems themselves, or NULL. */
 wh_code wh_report_page(wh_buf *out, const wh_report *r, const wh_report_curves *curves, const wh_dataset *data, wh_err *err);
 

@@ -225,7 +225,7 @@ static void put_comparison(wh_table *t, const wh_report_run *a, const wh_report_
     wh_stat_difference(&difference, &low, &high, &v.t);
     wh_table_cell(t, "%s", wh_buf_str(&a->policy));
     put_label(t, a);
-    wh_table_cell(t, "%zu", a->score.n[a->score.levels - 1]);
+    wh_table_cell(t, "%zu", wh_report_last_n(a));
     wh_table_cell(t, "%zu", v.n);
     wh_table_cell(t, "%+.1f [%+.0f, %+.0f]", 100 * difference, 100 * low, 100 * high);
     wh_table_cell(t, "%zu : %zu", v.t.first, v.t.second);
@@ -242,7 +242,7 @@ static void put_pairs(wh_table *t, const wh_report *r)
 {
     const wh_report_run *base = &r->runs[r->base];
     wh_table_init(t, pair_heads, 2);
-    wh_buf_printf(&t->title, "Against %s N=%zu, %s", wh_buf_str(&base->label), base->score.n[base->score.levels - 1], wh_buf_str(&base->policy));
+    wh_buf_printf(&t->title, "Against %s N=%zu, %s", wh_buf_str(&base->label), wh_report_last_n(base), wh_buf_str(&base->policy));
     for (size_t i = 0; i < r->shown; i++)
         if (i != r->base) put_comparison(t, &r->runs[i], base);
     wh_buf_puts(&t->note, pair_note);
@@ -272,7 +272,7 @@ static void put_best(wh_table *t, const wh_report *r, const wh_report_run *polic
     put_label(t, best);
     wh_table_cell(t, "%zu", top.n);
     put_share(t, top.correct, top.problems, 1);
-    put_flops(t, (top.policy + top.prm) / (double)top.problems);
+    put_flops(t, wh_report_cost(&top));
 }
 
 static size_t greedy_rule(const wh_report_run *run) { return is_cot(run) ? run->score.chosen : SIZE_MAX; }
@@ -348,7 +348,7 @@ static void put_bins(wh_table *t, const wh_report *r)
         }
     }
     wh_buf_printf(&t->note, "%zu easy, %zu medium, %zu hard problems: at least half, a tenth to a half, less than a tenth of %zu samples of %s (%s) right.",
-                  most[WH_BIN_EASY], most[WH_BIN_MEDIUM], most[WH_BIN_HARD], ref->score.n[ref->score.levels - 1], wh_buf_str(&ref->policy),
+                  most[WH_BIN_EASY], most[WH_BIN_MEDIUM], most[WH_BIN_HARD], wh_report_last_n(ref), wh_buf_str(&ref->policy),
                   wh_buf_str(&ref->files));
 }
 
