@@ -46,6 +46,8 @@ def report(args, journals, table):
     with open(table + ".new", "w") as f:
         f.write(head + text)
     os.replace(table + ".new", table)
+    if args.page:
+        subprocess.run([args.whet, "report", *journals, "--data", args.data, "-o", args.page], check=True)
 
 
 def main():
@@ -67,6 +69,7 @@ def main():
     p.add_argument("--whet", default=os.path.join(here, "..", "build", "release", "whet"))
     p.add_argument("--journals", default="strategies", help="folder for them (default: strategies)")
     p.add_argument("--out", default=os.path.join(here, "results", "strategies.md"))
+    p.add_argument("--page", metavar="F.html", help="the same as a page")
     args = p.parse_args()
     if not (args.prm or args.prm_head):
         p.error("searches need --prm or --prm-head")

@@ -77,8 +77,9 @@ int wh_cmd_report(int argc, char **argv)
     options o = {0};
     const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL}};
     static const char about[] =
-        "Put the journals of `whet eval` side by side: accuracy with intervals, FLOPs counted and predicted, every vote, difficulty,\n"
-        "paired differences to the first. Shards of one run are joined.";
+        "Put the journals of `whet eval` side by side: accuracy with intervals, FLOPs counted and predicted,\n"
+        "every vote, budgets, difficulty, paired differences to the first run. Shards of one run are joined.\n"
+        "With -o F.html it becomes one page, with curves and the hardest problems, that needs nothing else.";
     const wh_opt_spec spec = {"report", "JOURNAL... [options]", about, groups, 1, 1, SIZE_MAX, false};
     size_t n;
     int status;
