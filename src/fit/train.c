@@ -13,7 +13,7 @@
 void openblas_set_num_threads(int n);
 
 /* Weight decay per row, from much to little: the linear head starts from the one before. */
-static const double linear_grid[WH_TRAIN_GRID] = {1, 0.3, 0.1, 0.03, 0.01, 0.003};
+static const double linear_grid[WH_TRAIN_GRID] = {3, 1, 0.3, 0.1, 0.03, 0.01, 0.003};
 static const double hidden_grid[] = {1, 0.1};
 enum { HIDDEN_GRID = sizeof hidden_grid / sizeof hidden_grid[0] };
 

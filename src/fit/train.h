@@ -44,7 +44,7 @@ typedef struct wh_train_opts {
     void *user;
 } wh_train_opts;
 
-enum { WH_TRAIN_CURVE = 5, WH_TRAIN_GRID = 6 };
+enum { WH_TRAIN_CURVE = 5, WH_TRAIN_GRID = 7 };
 
 typedef struct wh_train_result {
     wh_net     net;     /* reads raw features, gives calibrated logits */
