@@ -18,7 +18,7 @@ const wh_opt wh_fit_options[WH_FIT_OPTIONS] = {
     WH_OPT_FLOAT(wh_fit_opts, dropout, "dropout", "X", "0.1", 0, 0.9, "mlp: share of the features that a row loses while fitting"),
     WH_OPT_INT(wh_fit_opts, epochs, "epochs", "K", "12", 1, 1000, "mlp: at most; the best number is found on unseen problems"),
     WH_OPT_INT(wh_fit_opts, folds, "folds", "K", "5", 2, WH_TRAIN_FOLDS, "parts of the problems, each scored by a head that was fitted on the others"),
-    WH_OPT_INT(wh_fit_opts, hidden, "hidden", "K", "64", 1, 65536, "mlp: width of the hidden layer"),
+    WH_OPT_INT(wh_fit_opts, hidden, "hidden", "K", "64", 32, 65536, "mlp: width of the hidden layer, a multiple of 32"),
     WH_OPT_FLAG(wh_fit_opts, json, "json", "the result as one JSON line"),
     WH_OPT_FLOAT(wh_fit_opts, l2, "l2", "X", NULL, 0, 1e6, "regularization (mlp: weight decay); without it the best of a few on unseen problems"),
     WH_OPT_INTS(wh_fit_opts, layers, "layers", "L,...", NULL, 1, 4096, "blocks of the trunk whose output is read (default: the last)"),
@@ -73,7 +73,9 @@ static wh_code choose_layers(wh_fit *f, wh_err *err)
 
 wh_code wh_fit_begin(wh_fit *f, wh_err *err)
 {
-    enum { LEAST = 4 }; /* problems of a fold */
+    enum { LEAST = 4, BLOCK = 32 }; /* problems of a fold; what the kernels multiply at once */
+    if (strcmp(f->o->arch, "mlp") == 0 && f->o->hidden % BLOCK)
+        return wh_err_set(err, WH_ERR_ARG, "--hidden wants a multiple of %d, not %lld", BLOCK, (long long)f->o->hidden);
     WH_TRY(wh_samples_load(&f->data, f->from, err));
     size_t least = LEAST * (size_t)f->o->folds;
     if (f->data.n < least)

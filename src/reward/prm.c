@@ -181,8 +181,8 @@ static wh_code read_head_file(wh_prm *p, const char *path, const char *trunk_pat
     wh_gguf *g;
     WH_TRY(wh_gguf_open(&g, path, err));
     wh_code code = kind_of_file(&kind, g, err);
-    if (code == WH_OK && kind != &wh_prm_head) code = wh_err_set(err, WH_ERR_ARG, "key '%s' does not say head", key_kind);
-    if (code == WH_OK) code = wh_prm_head_check(&p->use, g, trunk_path, p->model, err);
+    if (code == WH_OK && kind != &wh_prm_head && !wh_gguf_has(g, "whet.head.kind")) code = wh_err_set(err, WH_ERR_ARG, "key '%s' does not say head", key_kind);
+    if (code == WH_OK) code = wh_prm_head_check(&p->use, g, WH_PRM_HEAD_OF_STEPS, trunk_path, p->model, err);
     if (code == WH_OK) code = wh_gguf_inflate(g, par, err);
     if (code == WH_OK) code = read_head(p, g, par, err);
     if (code != WH_OK) wh_err_wrap(err, "%s", path);

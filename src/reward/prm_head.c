@@ -107,15 +107,32 @@ static wh_code read_layers(wh_prm_head_use *out, const wh_gguf *g, size_t layers
     return WH_OK;
 }
 
-wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err)
+/* Is it a head for that, and where does it look? */
+static wh_code read_kind(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_kind kind, wh_err *err)
 {
-    wh_gguf_str sha256, step;
-    WH_TRY(wh_gguf_get_str(g, "whet.head.trunk_sha256", &sha256, err));
+    wh_gguf_str said = {0}, step;
+    if (wh_gguf_has(g, "whet.head.kind")) WH_TRY(wh_gguf_get_str(g, "whet.head.kind", &said, err));
+    bool prompt = said.s && str_is(said, "difficulty");
+    if (prompt && kind == WH_PRM_HEAD_OF_STEPS)
+        return wh_err_set(err, WH_ERR_ARG, "it is a head that judges problems (kind difficulty), not steps of solutions");
+    if (!prompt && kind == WH_PRM_HEAD_OF_PROMPT)
+        return wh_err_set(err, WH_ERR_ARG, "it is no head that judges problems (kind difficulty)");
     WH_TRY(wh_gguf_get_str(g, "whet.head.step", &step, err));
     out->before = str_is(step, "before_blank_line");
-    if (!out->before && !str_is(step, "blank_line"))
+    if (prompt && !str_is(step, "prompt"))
+        return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head looks at '%.*s': Whet knows prompt", (int)(step.len < 32 ? step.len : 32), step.s);
+    if (!prompt && !out->before && !str_is(step, "blank_line"))
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "the head reads steps by the rule '%.*s': Whet knows blank_line and before_blank_line",
                           (int)(step.len < 32 ? step.len : 32), step.s);
+    return WH_OK;
+}
+
+wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_kind kind, const char *trunk_path, const wh_model *trunk,
+                          wh_err *err)
+{
+    wh_gguf_str sha256;
+    WH_TRY(wh_gguf_get_str(g, "whet.head.trunk_sha256", &sha256, err));
+    WH_TRY(read_kind(out, g, kind, err));
     WH_TRY(read_layers(out, g, trunk->config.layers, err));
     char hex[65] = "";
     wh_gguf_str source = wh_pack_source(trunk->gguf);

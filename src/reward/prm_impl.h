@@ -79,9 +79,12 @@ typedef struct wh_prm_head_use {
     bool     before; /* the rule: before_blank_line, not blank_line */
 } wh_prm_head_use;
 
-/* Was the head in g fitted for the model in the file at trunk_path, and for what we do? WH_ERR_ARG with a
+typedef enum { WH_PRM_HEAD_OF_STEPS, WH_PRM_HEAD_OF_PROMPT } wh_prm_head_kind; /* whet.head.kind: "prm" (or none), "difficulty" */
+
+/* Was the head in g fitted for the model in the file at trunk_path, and is it of that kind? WH_ERR_ARG with a
  * sentence; WH_ERR_FORMAT: a key is missing. */
-wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, const char *trunk_path, const wh_model *trunk, wh_err *err);
+wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_kind kind, const char *trunk_path, const wh_model *trunk,
+                          wh_err *err);
 
 /* Where the steps are read in a policy's own text, ids->data[n_prompt ..), by the rule `before` (wh_prm_head_use). By
  * the rule blank_line a blank line is appended when the last step has none. Fills the positions of at most n_steps

@@ -14,7 +14,7 @@ note a head on the policy, and one on another model: the states are computed onc
 check fit prm --trunk "$m" $both --cache own.states --curve -o own.gguf 2>&1 | steady
 check fit prm --trunk "$m" $both --cache own.states --positions last --l2 0.1 -o last.gguf 2>&1 | steady | sed -n '1,5p'
 check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1,2 --samples-per-problem 2 2>&1 | steady | grep 'fitted\|computed'
-check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1 --samples-per-problem 2 --arch mlp --hidden 4 --epochs 2 -o other.gguf 2>&1 | steady | grep 'fitted\|computed'
+check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1 --samples-per-problem 2 --arch mlp --hidden 32 --epochs 2 -o other.gguf 2>&1 | steady | grep 'fitted\|computed'
 check fit difficulty --trunk "$m" $both --cache own.states -o hard.gguf 2>&1 | steady | sed 's/Spearman.*/MEASURES/'
 note labels by completions: few, kept, and the same whatever was there before
 check fit prm --trunk "$m" --policy "$m" $both --cache own.states --mc 3 --mc-problems 4 --mc-journal mc -o soft.gguf 2>&1 | steady | grep labelled
@@ -64,12 +64,20 @@ prm_of --policy "$golden/markov.gguf" --prm "$golden/prm/judge.gguf" || check so
 check eval --policy "$m" --data one.jsonl --limit 2 --n 2 --json | grep -o '"prm":["n][^,}]*'
 check solve --policy "$m" --prm none --prm-head own.gguf 'What is 1 + 2?'
 rm -r heads
+note how hard problems are, by a head on the policy
+check difficulty --policy "$m" --data one.jsonl --head hard.gguf --limit 3 --batch 2 | sed 's/"pass":0[0-9.]*/"pass":P/'
+check difficulty --policy "$m" --data one.jsonl --head own.gguf
+check difficulty --policy "$golden/markov.gguf" --data one.jsonl --head hard.gguf
+check difficulty --policy "$m" --data one.jsonl
+check difficulty --policy "$m" --head hard.gguf
 note heads that are wrong, or used wrongly
 check solve --policy "$golden/markov.gguf" --prm-head own.gguf 'What is 1 + 2?'
 check score --prm "$golden/prm/judge.gguf" --head own.gguf $both
 check solve --policy "$m" --prm-head hard.gguf 'What is 1 + 2?'
 head -c 900 own.gguf >damaged.gguf
 check solve --policy "$m" --prm-head damaged.gguf 'What is 1 + 2?'
+note a head with a hidden layer
+check score --prm "$golden/prm/judge.gguf" --head other.gguf $both --samples-per-problem 2 --json | grep -o '"samples":[0-9]*,"problems":[0-9]*'
 note nonsense
 check fit
 check fit reward
@@ -80,6 +88,7 @@ check fit prm --trunk "$m" --journal one --data two.jsonl
 check fit prm --trunk "$m" $both --limit-problems 7
 check fit prm --trunk "$m" $both --layers 2
 check fit prm --trunk "$m" $both --folds 1
+check fit prm --trunk "$m" $both --arch mlp --hidden 48
 check fit prm --trunk none.gguf $both
 check fit prm --trunk "$m" --journal set.jsonl --data set.jsonl
 check fit prm --trunk "$m" $both --cache one

@@ -1,9 +1,15 @@
 /* Hidden states on the disk: what was put is read back, also after a kill; other trunks and layers are refused. States
- * of a tiny model are those that the engine gives, rounded to f16. */
+ * of a tiny model are those that the engine gives, rounded to f16; a head that was written says of them what its net
+ * says. */
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "fit/features.h"
+#include "fit/head.h"
 #include "model/model.h"
 #include "quant/half.h"
+#include "reward/difficulty.h"
+#include "reward/prm.h"
 #include "text/tok_gguf.h"
 
 #include <math.h>
@@ -263,6 +269,115 @@ static void features_are_what_the_engine_gives(void **state)
     close_trunk(&t);
 }
 
+/* ---- heads ----------------------------------------------------------------------------------------------------------------- */
+
+static void make_net(wh_train_result *r, size_t hidden)
+{
+    *r = (wh_train_result){.l2 = 0.1, .slope = 1};
+    assert_int_equal(wh_net_create(&r->net, 64, hidden, &err), WH_OK);
+    for (size_t i = 0; i < (hidden ? hidden * 66 : 64); i++) r->net.memory[i] = (float)(wh_rng_uniform(5, hidden, i) - 0.5);
+    r->net.b2 = 0.25f;
+}
+
+static double net_says(const wh_net *net, const float *x)
+{
+    float logit, *scratch = wh_mem_alloc(wh_net_scratch(net), sizeof *scratch);
+    wh_net_run(net, &logit, x, 1, scratch);
+    free(scratch);
+    return 1 / (1 + exp(-(double)logit));
+}
+
+static void write_head(const wh_train_result *r, wh_head_kind kind, const char *step, const wh_fit_data *data)
+{
+    static const uint32_t layers[] = {1, 2};
+    char sha256[65];
+    wh_map map;
+    assert_int_equal(wh_file_map(&map, MODEL, &err), WH_OK);
+    wh_file_sha256(sha256, map.data, map.size);
+    wh_file_unmap(&map);
+    const wh_head_metric metrics[] = {{"auc", 0.75}, {"auc_within", NAN}};
+    const wh_head_info info = {.kind = kind, .trunk = "tiny", .trunk_sha256 = sha256, .step = step, .labels = "none", .command = "a test",
+                               .layers = layers, .n_layers = 2, .rows = 5, .data = data, .result = r, .metrics = metrics, .n_metrics = 2};
+    if (wh_head_write(path, &info, &err) != WH_OK) fail_msg("%s", err.msg);
+}
+
+static double pass;
+static void on_pass(void *user, double p)
+{
+    (void)user;
+    pass = p;
+}
+
+static double scores[3];
+static void on_scores(void *user, const wh_prm_result *r)
+{
+    (void)user;
+    assert_int_equal(r->n_new, 3);
+    memcpy(scores, r->scores, sizeof scores);
+}
+
+static void heads_say_what_their_nets_say(void **state)
+{
+    (void)state;
+    trunk t;
+    wh_fit_data data;
+    open_trunk(&t);
+    make_data(&data, &t);
+    data.policy_name = wh_mem_strndup("tiny", 4);
+    memset(data.policy_sha256, 'q', 64); /* the texts are read, as wh_prm_open does */
+    wh_store_head head = {.layers = {1, 2}, .n_layers = 2, .d = 32};
+    memset(head.trunk_sha256, 'p', 64);
+    const wh_features_trunk on = {t.tok, t.chat, t.engine, 4};
+    const wh_features_watch watch = {0};
+    const char *steps[] = {"First.", "Second.", "The answer is 4"};
+    for (int what = WH_FEATURES_STEPS; what <= WH_FEATURES_PROMPT; what++)
+        for (size_t hidden = 0; hidden <= 32; hidden += 32) {
+            wh_features f;
+            wh_train_result r;
+            float x[64];
+            make_net(&r, hidden);
+            assert_int_equal(wh_features_open(&f, &data, (wh_features_what)what, &head, NULL, &err), WH_OK);
+            assert_int_equal(wh_features_compute(&f, &on, &watch, &err), WH_OK);
+            const wh_fit_problem *p = &data.problems[0];
+            if (what == WH_FEATURES_PROMPT) {
+                write_head(&r, WH_HEAD_DIFFICULTY, "prompt", &data);
+                wh_difficulty *d;
+                wh_tok_ids ids = {0};
+                if (wh_difficulty_open(&d, path, MODEL, t.model, t.par, &err) != WH_OK) fail_msg("%s", err.msg);
+                assert_int_equal(wh_difficulty_layers(d), 2);
+                assert_int_equal(wh_chat_encode_problem(t.chat, &ids, (wh_tok_str){p->question, strlen(p->question)}, (wh_tok_str){"", 0}, &err),
+                                 WH_OK);
+                assert_int_equal(wh_difficulty_ask(d, t.engine, ids.data, ids.len, on_pass, NULL, &err), WH_OK);
+                assert_int_equal(wh_difficulty_ask(d, t.engine, ids.data, 0, on_pass, NULL, &err), WH_ERR_ARG);
+                for (bool idle = false; !idle;) assert_int_equal(wh_engine_step(t.engine, &idle, &err), WH_OK);
+                wh_features_get(&f, x, &f.list[0], 0, head.layers, 2);
+                assert_true(fabs(pass - net_says(&r.net, x)) < 2e-3);
+                wh_tok_ids_free(&ids);
+                wh_difficulty_free(d);
+            } else {
+                write_head(&r, WH_HEAD_PRM, what == WH_FEATURES_STEPS ? "blank_line" : "before_blank_line", &data);
+                wh_prm *prm;
+                const wh_prm_opts opts = {.head = path, .engine = {.max_rows = 2, .context = 512}};
+                if (wh_prm_open(&prm, MODEL, &opts, t.par, &err) != WH_OK) fail_msg("%s", err.msg);
+                const wh_prm_spec spec = {.question = p->question, .steps = steps, .n_steps = 3, .n_new = 3, .on_done = on_scores};
+                assert_int_equal(wh_prm_score(prm, NULL, &spec, &err), WH_OK);
+                for (bool idle = false; !idle;) assert_int_equal(wh_prm_step(prm, &idle, &err), WH_OK);
+                for (size_t row = 0; row < 3; row++) {
+                    wh_features_get(&f, x, &f.list[0], row, head.layers, 2);
+                    assert_true(fabs(scores[row] - net_says(&r.net, x)) < 2e-3);
+                }
+                wh_prm_free(prm);
+                wh_difficulty *d;
+                assert_int_equal(wh_difficulty_open(&d, path, MODEL, t.model, t.par, &err), WH_ERR_ARG);
+                assert_null(d);
+            }
+            assert_int_equal(wh_features_close(&f, &err), WH_OK);
+            wh_train_free(&r);
+        }
+    wh_fit_data_free(&data);
+    close_trunk(&t);
+}
+
 static void samples_can_be_limited(void **state)
 {
     (void)state;
@@ -287,6 +402,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(states_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(other_states_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(features_are_what_the_engine_gives, setup, teardown),
+        cmocka_unit_test_setup_teardown(heads_say_what_their_nets_say, setup, teardown),
         cmocka_unit_test(samples_can_be_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
