@@ -47,6 +47,8 @@ static bool differs(const json_t *a, const json_t *b, const char *key)
     return x != y && !(x && y && json_equal(x, y));
 }
 
+static const char *policy_of(const wh_report_run *run) { return wh_json_word(json_object_get(run->head, "policy"), "sha256"); }
+
 /* Put key=value when a run of the same strategy and policy has another value there. */
 static void put_difference(wh_buf *label, const wh_report *r, const wh_report_run *run, const char *group, const char *key, const char *shown)
 {
@@ -54,7 +56,7 @@ static void put_difference(wh_buf *label, const wh_report *r, const wh_report_ru
     for (size_t i = 0; i < r->shown; i++) {
         const json_t *head = r->runs[i].head, *other = group ? json_object_get(head, group) : head;
         if (!same_way(run, &r->runs[i]) || !differs(own, other, key)) continue;
-        if (differs(json_object_get(run->head, "policy"), json_object_get(head, "policy"), "sha256")) continue;
+        if (strcmp(policy_of(run), policy_of(&r->runs[i])) != 0) continue;
         put_value(label, shown, json_object_get(own, key));
         return;
     }
@@ -82,6 +84,19 @@ static bool is_default(const wh_report_run *run, const char *key, const json_t *
                                       : json_is_number(value) && fabs(strtod(wh_buf_str(&text), NULL) - json_number_value(value)) < 1e-12;
     wh_buf_free(&text);
     return same;
+}
+
+/* Files of one name that are not the same get the beginning of their sums. */
+static void tell_policies_apart(wh_report *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        const char *name = wh_json_word(json_object_get(r->runs[i].head, "policy"), "name");
+        bool alike = false;
+        for (size_t k = 0; k < r->n; k++)
+            alike |= strcmp(wh_json_word(json_object_get(r->runs[k].head, "policy"), "name"), name) == 0 &&
+                     strcmp(policy_of(&r->runs[k]), policy_of(&r->runs[i])) != 0;
+        if (alike) wh_buf_printf(&r->runs[i].policy, " %.4s", policy_of(&r->runs[i]));
+    }
 }
 
 /* Where runs of one strategy differ, what they differ in is part of their names; N stands beside the name. */
@@ -185,6 +200,7 @@ wh_code wh_report_finish(wh_report *r, const char *reference, const wh_rule *cho
     r->shown = r->n;
     for (size_t i = 0; i < r->n; i++) WH_TRY(check_run(&r->runs[i], err));
     sort_runs(r);
+    tell_policies_apart(r);
     WH_TRY(find_reference(r, reference, chosen, err));
     if (r->n > r->shown) WH_TRY(check_run(&r->runs[r->shown], err));
     for (size_t i = 0; i < r->n; i++) {

@@ -23,6 +23,8 @@ check report bon --csv
 check report cot beam4 bon --vote prm_max --aggregate min | sed -n '/by every/q;p'
 check report cot beam4 --reference bon | sed -n '/difficulty/,/right/p'
 
+zstdcat bon | sed '1s/\("name":"markov_steps.gguf","sha256":"\)..../\1ffff/' >lines && frame lines >other
+check report bon other | sed -n '/^By diff/,/right/p'
 check report set adaptive bon | sed -n '/^Budgets/,/its own/p'
 note two processes, a shard each: the report of the whole, but for prefixes that only one of them had to compute
 e() { "$whet" eval --policy "$golden/markov_steps.gguf" --prm "$golden/prm/qwen.gguf" --data set.jsonl --max-tokens 60 "$@" >/dev/null 2>&1 || echo "eval $*: exit $?"; }
