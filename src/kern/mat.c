@@ -24,32 +24,9 @@ struct wh_mat {
 
 enum { STRIP_BYTES = 256 << 10 };
 
-static size_t panel_count(const wh_mat *w) { return w->n / WH_PANEL + (w->n % WH_PANEL != 0); }
+size_t wh_mat_panel_count(const wh_mat *w) { return w->n / WH_PANEL + (w->n % WH_PANEL != 0); }
 
 /* ---- packing ----------------------------------------------------------------------------------------- */
-
-typedef struct pack_job {
-    const wh_mat *w;
-    uint8_t    *panels;
-    const void *rows;
-    size_t      row_bytes;
-    uint8_t    *work; /* 16 * k bytes for each thread */
-    int         threads;
-} pack_job;
-
-static void pack_part(void *ctx, int tid)
-{
-    const pack_job *job = ctx;
-    const wh_mat   *w = job->w;
-    size_t          begin, end;
-    wh_par_range(&begin, &end, panel_count(w), 1, tid, job->threads);
-    for (size_t p = begin; p < end; p++) {
-        size_t row = p * WH_PANEL, rows = w->n - row < WH_PANEL ? w->n - row : WH_PANEL;
-        wh_layout_pack(w->layout, w->type, job->panels + p * w->panel_bytes,
-                       (const uint8_t *)job->rows + row * job->row_bytes, job->row_bytes, rows, w->k,
-                       job->work + (size_t)tid * WH_PANEL * w->k);
-    }
-}
 
 /* A matrix without its panels. */
 static wh_code create(wh_mat **out, wh_mat_form form, wh_type type, size_t n, size_t k, wh_err *err)
@@ -68,24 +45,60 @@ static wh_code create(wh_mat **out, wh_mat_form form, wh_type type, size_t n, si
     return WH_OK;
 }
 
-wh_code wh_mat_pack(wh_mat **out, wh_mat_form form, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
+wh_code wh_mat_create(wh_mat **out, wh_mat_form form, wh_type type, size_t n, size_t k, wh_err *err)
 {
-    wh_mat  *w;
-    int      threads = wh_par_threads(par);
-    size_t   work_bytes;
+    wh_mat *w;
     *out = NULL;
     WH_TRY(create(&w, form, type, n, k, err));
-    uint8_t *work = wh_mem_mul(&work_bytes, k, WH_PANEL) ? wh_mem_alloc((size_t)threads, work_bytes) : NULL;
-    uint8_t *panels = wh_mem_alloc_aligned(panel_count(w), w->panel_bytes);
-    w->panels = w->own = panels;
-    if (!work || !panels) {
-        free(work);
+    w->panels = w->own = wh_mem_alloc_aligned(wh_mat_panel_count(w), w->panel_bytes);
+    if (!w->own) {
         wh_mat_free(w);
         return wh_err_set(err, WH_ERR_NOMEM, "no memory to pack a %zu x %zu matrix of %s", n, k, wh_quant_table[type].name);
     }
-    pack_job job = {.w = w, .panels = panels, .rows = rows, .row_bytes = wh_quant_row_bytes(type, k), .work = work, .threads = threads};
+    *out = w;
+    return WH_OK;
+}
+
+size_t wh_mat_work(const wh_mat *w) { return w->k * WH_PANEL; }
+
+void wh_mat_pack_panels(wh_mat *w, const void *rows, size_t begin, size_t end, void *work)
+{
+    size_t row_bytes = wh_quant_row_bytes(w->type, w->k);
+    for (size_t p = begin; p < end; p++) {
+        size_t row = p * WH_PANEL, n = w->n - row < WH_PANEL ? w->n - row : WH_PANEL;
+        wh_layout_pack(w->layout, w->type, (uint8_t *)w->own + p * w->panel_bytes, (const uint8_t *)rows + row * row_bytes, row_bytes, n, w->k,
+                       work);
+    }
+}
+
+typedef struct pack_job {
+    wh_mat     *w;
+    const void *rows;
+    uint8_t    *work; /* of each thread */
+    int         threads;
+} pack_job;
+
+static void pack_part(void *ctx, int tid)
+{
+    const pack_job *job = ctx;
+    size_t begin, end;
+    wh_par_range(&begin, &end, wh_mat_panel_count(job->w), 1, tid, job->threads);
+    wh_mat_pack_panels(job->w, job->rows, begin, end, job->work + (size_t)tid * wh_mat_work(job->w));
+}
+
+wh_code wh_mat_pack(wh_mat **out, wh_mat_form form, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err)
+{
+    wh_mat *w;
+    *out = NULL;
+    WH_TRY(wh_mat_create(&w, form, type, n, k, err));
+    pack_job job = {.w = w, .rows = rows, .threads = wh_par_threads(par)};
+    job.work = wh_mem_alloc((size_t)job.threads, wh_mat_work(w));
+    if (!job.work) {
+        wh_mat_free(w);
+        return wh_err_set(err, WH_ERR_NOMEM, "no memory to pack a %zu x %zu matrix of %s", n, k, wh_quant_table[type].name);
+    }
     wh_par_run(par, pack_part, &job);
-    free(work);
+    free(job.work);
     *out = w;
     return WH_OK;
 }
@@ -96,7 +109,7 @@ wh_code wh_mat_borrow(wh_mat **out, wh_mat_form form, wh_type type, const void *
     size_t  want;
     *out = NULL;
     WH_TRY(create(&w, form, type, n, k, err));
-    if (!wh_mem_mul(&want, panel_count(w), w->panel_bytes) || bytes != want || (uintptr_t)panels % 64 != 0) {
+    if (!wh_mem_mul(&want, wh_mat_panel_count(w), w->panel_bytes) || bytes != want || (uintptr_t)panels % 64 != 0) {
         wh_mat_free(w);
         return wh_err_set(err, WH_ERR_FORMAT, "a %zu x %zu matrix of %s cannot be the %zu packed bytes at %p", n, k,
                           wh_quant_table[type].name, bytes, panels);
@@ -116,7 +129,7 @@ wh_type wh_mat_type(const wh_mat *w) { return w->type; }
 const void *wh_mat_panels(const wh_mat *w) { return w->panels; }
 size_t wh_mat_rows(const wh_mat *w) { return w->n; }
 size_t wh_mat_cols(const wh_mat *w) { return w->k; }
-size_t wh_mat_bytes(const wh_mat *w) { return panel_count(w) * w->panel_bytes; }
+size_t wh_mat_bytes(const wh_mat *w) { return wh_mat_panel_count(w) * w->panel_bytes; }
 
 wh_act_way wh_mat_way(const wh_mat *w)
 {

@@ -23,6 +23,13 @@ typedef struct wh_mat wh_mat; /* immutable once packed; may be shared by threads
 /* Pack a tensor of n rows of k values of `type` as they lie in the file (rows contiguous), on the threads
  * of par. The source is not needed afterwards. WH_ERR_UNSUPPORTED: no kernel for the type or k % 32 != 0. */
 wh_code wh_mat_pack(wh_mat **out, wh_mat_form form, wh_type type, const void *rows, size_t n, size_t k, wh_par *par, wh_err *err);
+/* The same in parts, for who has many matrices to pack: a matrix whose panels hold nothing yet, then its panels
+ * [begin, end) of wh_mat_panel_count from the whole tensor's rows. work: wh_mat_work bytes, one per thread; threads may
+ * take disjoint panels. */
+wh_code wh_mat_create(wh_mat **out, wh_mat_form form, wh_type type, size_t n, size_t k, wh_err *err);
+void    wh_mat_pack_panels(wh_mat *w, const void *rows, size_t begin, size_t end, void *work);
+size_t  wh_mat_panel_count(const wh_mat *w);
+size_t  wh_mat_work(const wh_mat *w);
 /* A matrix that was packed before: its wh_mat_panels, wherever they lie now, are borrowed and must outlive it.
  * WH_ERR_FORMAT: `bytes` is not what the shape takes, or panels is not aligned to 64 bytes. */
 wh_code wh_mat_borrow(wh_mat **out, wh_mat_form form, wh_type type, const void *panels, size_t bytes, size_t n, size_t k, wh_err *err);

@@ -5,6 +5,7 @@
 #include "model/pack.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,22 @@
 static const char embedding_name[] = "token_embd.weight", head_name[] = "output.weight";
 enum { LAYER_MATRICES = 7 };
 
+/* A matrix to be packed: pieces of its panels that any thread takes. */
+typedef struct item {
+    wh_mat               *w;
+    const wh_gguf_tensor *tensor;
+    size_t                end; /* number of the piece after its last */
+    size_t                pieces; /* it has */
+    atomic_size_t         done;
+} item;
+
 typedef struct load {
     wh_model *m;
     wh_par   *par;
     wh_err   *err;
+    item     *items; /* room for one for each matrix */
+    size_t    n_items, most_work;
+    char     *work;
 } load;
 
 /* A tensor that must exist with this shape; rows == 1: a vector of `cols`. NULL: WH_ERR_FORMAT, the sentence
@@ -41,17 +54,57 @@ static wh_code load_vector(float **out, const load *l, const char *name, size_t 
     return WH_OK;
 }
 
-static wh_code pack_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols)
+/* Panels of a piece: some 256 kB, many more pieces than threads. */
+static size_t piece_panels(const wh_mat *w)
+{
+    enum { PIECE = 256 << 10 };
+    size_t panels = PIECE / (wh_mat_bytes(w) / wh_mat_panel_count(w));
+    return panels ? panels : 1;
+}
+
+/* Its panels come later, with those of all others (pack_all). */
+static wh_code pack_matrix(wh_mat **out, load *l, const char *name, size_t rows, size_t cols)
 {
     const wh_gguf_tensor *t = find(l, name, rows, cols);
     if (!t) return WH_ERR_FORMAT;
-    wh_code code = wh_mat_pack(out, l->m->form, t->type, t->data, rows, cols, l->par, l->err);
-    if (code != WH_OK) return wh_err_wrap(l->err, "tensor '%s'", name);
-    if (t != l->m->embedding) wh_gguf_release(l->m->gguf, t);
+    if (wh_mat_create(out, l->m->form, t->type, rows, cols, l->err) != WH_OK) return wh_err_wrap(l->err, "tensor '%s'", name);
+    item *i = &l->items[l->n_items];
+    *i = (item){.w = *out, .tensor = t, .pieces = (wh_mat_panel_count(*out) + piece_panels(*out) - 1) / piece_panels(*out)};
+    atomic_init(&i->done, 0);
+    i->end = i->pieces + (l->n_items ? i[-1].end : 0);
+    l->n_items++;
+    if (wh_mat_work(*out) > l->most_work) l->most_work = wh_mat_work(*out);
     return WH_OK;
 }
 
-static wh_code load_matrix(wh_mat **out, const load *l, const char *name, size_t rows, size_t cols, unsigned *ways)
+static void pack_pieces(void *ctx, int tid)
+{
+    load *l = ctx;
+    item *i = l->items, *end = i + l->n_items;
+    char *work = l->work + (size_t)tid * l->most_work;
+    for (size_t piece;;) {
+        piece = wh_par_take(l->par); /* a thread's pieces ascend */
+        while (i < end && piece >= i->end) i++;
+        if (i == end) return;
+        size_t panels = piece_panels(i->w), all = wh_mat_panel_count(i->w), begin = (piece - (i->end - i->pieces)) * panels;
+        wh_mat_pack_panels(i->w, i->tensor->data, begin, begin + panels < all ? begin + panels : all, work);
+        if (atomic_fetch_add(&i->done, 1) + 1 == i->pieces && i->tensor != l->m->embedding) wh_gguf_release(l->m->gguf, i->tensor);
+    }
+}
+
+/* One parallel region for all matrices: a team that meets after each of them waits longer than it works where a core is
+ * busy with something else. */
+static wh_code pack_all(load *l)
+{
+    if (!l->n_items) return WH_OK; /* it was packed before */
+    l->work = wh_mem_alloc((size_t)wh_par_threads(l->par), l->most_work + 1);
+    if (!l->work) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory to pack matrices");
+    wh_par_run(l->par, pack_pieces, l);
+    free(l->work);
+    return WH_OK;
+}
+
+static wh_code load_matrix(wh_mat **out, load *l, const char *name, size_t rows, size_t cols, unsigned *ways)
 {
     wh_model *m = l->m;
     WH_TRY(m->packed ? wh_pack_find(out, m->gguf, name, rows, cols, l->err) : pack_matrix(out, l, name, rows, cols));
@@ -87,7 +140,7 @@ static wh_code load_qkv_bias(float **out, const load *l, size_t layer)
     return WH_OK;
 }
 
-static wh_code load_layer(wh_layer *y, const load *l, size_t i)
+static wh_code load_layer(wh_layer *y, load *l, size_t i)
 {
     wh_model *m = l->m;
     const wh_config *c = &m->config;
@@ -115,7 +168,7 @@ static wh_code load_layer(wh_layer *y, const load *l, size_t i)
     return WH_OK;
 }
 
-static wh_code load_all(const load *l)
+static wh_code load_all(load *l)
 {
     wh_model *m = l->m;
     WH_TRY(wh_pack_recognise(&m->packed, m->gguf, l->err));
@@ -132,7 +185,8 @@ static wh_code load_all(const load *l)
     if (!m->embedding) return WH_ERR_FORMAT;
     m->layers = wh_mem_zalloc(c->layers, sizeof *m->layers);
     m->mats = wh_mem_alloc(c->layers * LAYER_MATRICES + 1, sizeof *m->mats);
-    if (!m->layers || !m->mats) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for %zu layers", c->layers);
+    l->items = wh_mem_alloc(c->layers * LAYER_MATRICES + 1, sizeof *l->items);
+    if (!m->layers || !m->mats || !l->items) return wh_err_set(l->err, WH_ERR_NOMEM, "no memory for %zu layers", c->layers);
     for (size_t i = 0; i < c->layers; i++) WH_TRY(load_layer(&m->layers[i], l, i));
     WH_TRY(load_vector(&m->out_norm, l, "output_norm.weight", c->d));
     /* A file without a head uses its embedding for it (tied weights). */
@@ -145,7 +199,7 @@ static wh_code load_all(const load *l)
                 return wh_err_set(l->err, WH_ERR_FORMAT, "tensor 'rope_freqs.weight' holds %g: expected positive factors",
                                   (double)m->rope_factors[i]);
     }
-    return WH_OK;
+    return pack_all(l);
 }
 
 wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_mat_form form, wh_par *par, wh_err *err)
@@ -160,7 +214,9 @@ wh_code wh_model_open(wh_model **out, const char *path, wh_isa allowed, wh_mat_f
     m->ops = wh_ops_select(m->isa);
     wh_code code = wh_gguf_open(&m->gguf, path, err);
     if (code == WH_OK) {
-        code = load_all(&(load){m, par, err});
+        load l = {.m = m, .par = par, .err = err};
+        code = load_all(&l);
+        free(l.items);
         if (code != WH_OK) wh_err_wrap(err, "%s", path);
     }
     if (code != WH_OK) {
