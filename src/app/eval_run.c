@@ -169,7 +169,7 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
     if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
     if (code == WH_OK) code = wh_reward_costs(&v->costs, &v->reward, &v->l, err);
-    if (code == WH_OK && v->spend.on) code = wh_spend_open(&v->spend, &v->costs, err);
+    if (code == WH_OK && v->spend.on) code = wh_spend_open(&v->spend, &v->costs, &v->l, err);
     if (code == WH_OK) code = open_journal(v, err);
     if (code == WH_OK) code = v->spend.on ? wh_eval_spend(v, prompts, err) : solve_all(v, prompts, err);
     wh_err second;

@@ -150,7 +150,7 @@ static wh_code begin_spending(wh_solve *v, wh_case *c, const wh_tok_ids *prompt,
     wh_costs costs;
     wh_prm_sizes prm;
     WH_TRY(wh_reward_costs(&costs, &v->reward, v->l, err));
-    WH_TRY(wh_spend_open(v->spend, &costs, err));
+    WH_TRY(wh_spend_open(v->spend, &costs, v->l, err));
     if (v->spend->metered) WH_TRY(wh_meter_start(&v->spend->meter, v->l->engine, err));
     WH_TRY(wh_forecast_prm(&prm, v->reward.prm, v->reward.attached, question, err));
     wh_case_init(c, &v->spend->live, prompt->len, prm.question, NAN);

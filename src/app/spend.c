@@ -112,8 +112,26 @@ wh_code wh_spend_choose(wh_spend *s, const wh_spend_opts *o, const wh_search_opt
     return WH_OK;
 }
 
-wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, wh_err *err)
+/* A profile belongs to one model file and one form of its weights. */
+static wh_code check_profile(const wh_profile *p, const wh_loaded *policy, wh_err *err)
 {
+    const json_t *about = json_object_get(p->json, "policy");
+    const char *own = json_string_value(json_object_get(about, "sha256")), *name = json_string_value(json_object_get(about, "name"));
+    char sha256[65];
+    if (!own) return WH_OK; /* priors, or one made by hand */
+    WH_TRY(wh_load_sha256(sha256, wh_buf_str(&policy->path), err));
+    if (strcmp(own, sha256) != 0)
+        return wh_err_set(err, WH_ERR_ARG, "the profile was fitted for %.60s, another file than %.100s: `whet calibrate` makes one for it",
+                          name ? name : "another model", wh_buf_str(&policy->name));
+    bool fast = json_object_get(about, "form") != NULL;
+    if (fast != (policy->model->form == WH_MAT_FAST))
+        return wh_err_set(err, WH_ERR_ARG, "the profile was fitted %s --fast", fast ? "with" : "without");
+    return WH_OK;
+}
+
+wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *policy, wh_err *err)
+{
+    WH_TRY(check_profile(&s->profile, policy, err));
     s->live.task = (wh_task){.policy = costs->policy, .prm = costs->prm, .has_prm = costs->has_prm};
     s->live.attached = costs->attached;
     s->live.around = (double)costs->around;

@@ -34,9 +34,9 @@ typedef struct wh_spend {
  * time and energy, which are measured as one problem goes, are refused. */
 wh_code wh_spend_choose(wh_spend *s, const wh_spend_opts *o, const wh_search_opts *typed, const wh_search_choice *choice, bool for_set,
                         wh_err *err);
-/* When the models are there: what a token costs; that the profile is theirs (sha256: of the policy's file). The
- * options are read again for the policy's parameters, because a profile may set them. */
-wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, wh_err *err);
+/* When the models are there: what a token costs. WH_ERR_ARG: the profile was fitted for another model, or for another
+ * form of its weights. */
+wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *policy, wh_err *err);
 void    wh_spend_free(wh_spend *s);
 
 /* What the results depend on. */

@@ -50,3 +50,14 @@ double wh_stat_mcnemar(const wh_stat_pairs *t)
         p += exp(lgamma((double)n + 1) - lgamma((double)i + 1) - lgamma((double)(n - i) + 1) - (double)n * log(2));
     return fmin(2 * p, 1);
 }
+
+double wh_stat_line(const double *xs, const double *ys, size_t n, double x)
+{
+    double from_x = 0, from_y = 0;
+    for (size_t k = 0; k < n; k++) {
+        if (x <= xs[k]) return xs[k] > from_x ? from_y + (ys[k] - from_y) * (x - from_x) / (xs[k] - from_x) : ys[k];
+        from_x = xs[k];
+        from_y = ys[k];
+    }
+    return from_y;
+}

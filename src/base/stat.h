@@ -22,4 +22,7 @@ void wh_stat_difference(double *difference, double *low, double *high, const wh_
 /* The exact two-sided p of "neither is better" (McNemar 1947, binomial): 1 when no pair differs. */
 double wh_stat_mcnemar(const wh_stat_pairs *t);
 
+/* y at x on the line through n points with ascending x, from (0, 0) to the first of them, and flat after the last. */
+double wh_stat_line(const double *xs, const double *ys, size_t n, double x);
+
 #endif

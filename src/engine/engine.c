@@ -52,7 +52,7 @@ struct wh_engine {
 
 /* ---- life -------------------------------------------------------------------------------------------- */
 
-static wh_cost cost_of(const wh_config *c)
+wh_cost wh_engine_cost_of(const wh_config *c)
 {
     uint64_t d = c->d, q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim, f = c->ffn;
     wh_cost cost = {.body = c->layers * (2 * d * q + 4 * d * k + 2 * q * d + 6 * d * f),
@@ -138,7 +138,7 @@ wh_code wh_engine_create(wh_engine **out, const wh_model *model, const wh_tok *t
     e->par = par;
     e->config = model->config;
     if (opts->layers && opts->layers < e->config.layers) e->config.layers = opts->layers;
-    e->cost = cost_of(&e->config);
+    e->cost = wh_engine_cost_of(&e->config);
     e->waiting_end = &e->waiting;
     e->max_jobs = opts->max_rows ? opts->max_rows : DEFAULT_JOBS;
     e->chunk = opts->chunk ? opts->chunk : DEFAULT_CHUNK;

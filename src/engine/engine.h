@@ -38,6 +38,7 @@ wh_code wh_engine_create(wh_engine **out, const wh_model *model, const wh_tok *t
 void    wh_engine_free(wh_engine *e);
 size_t  wh_engine_context(const wh_engine *e);
 const wh_cost *wh_engine_cost(const wh_engine *e);
+wh_cost wh_engine_cost_of(const wh_config *c); /* before there is an engine */
 
 /* ---- generation ------------------------------------------------------------------------------------ */
 

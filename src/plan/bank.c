@@ -2,8 +2,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "search/strategy.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -40,6 +42,59 @@ void wh_bank_free(wh_bank *b)
     }
     json_decref(b->header);
     *b = (wh_bank){0};
+}
+
+/* ---- imagining --------------------------------------------------------------------------------------------------- */
+
+/* Beta(a, b) by Jöhnk's rejection, which is fast for a, b of about 1 and below. */
+static double draw_pass(const wh_belief_model *m, uint64_t seed, uint64_t stream)
+{
+    for (uint64_t at = 0;; at += 2) {
+        double x = pow(wh_rng_uniform(seed, stream, at), 1 / m->a), y = pow(wh_rng_uniform(seed, stream, at + 1), 1 / m->b);
+        if (x + y <= 1 && x + y > 0) return x / (x + y);
+        if (at > 2000) return m->a / (m->a + m->b);
+    }
+}
+
+static wh_code imagine(wh_bank *b, wh_bank_problem *p, const wh_belief_model *m, uint32_t tokens, size_t n, uint64_t seed, uint64_t stream,
+                       wh_err *err)
+{
+    double pass = draw_pass(m, seed, 2 * stream);
+    int32_t right = -1, *said = take(b, n, sizeof *said);
+    p->samples = take(b, n, sizeof *p->samples);
+    if (!said || !p->samples) return wh_err_set(err, WH_ERR_NOMEM, "no memory to imagine problems");
+    size_t wrong = 0; /* said[0 .. wrong): what wrong samples said, one each */
+    for (; p->n < n; p->n++) {
+        wh_bank_sample *s = &p->samples[p->n];
+        double u = wh_rng_uniform(seed, 2 * stream + 1, 2 * p->n + 1) * ((double)wrong + m->theta);
+        s->tokens = tokens;
+        s->flops = wh_bank_sample_flops(&b->cost, p->prompt_tokens, tokens);
+        s->right = wh_rng_uniform(seed, 2 * stream + 1, 2 * p->n) < pass;
+        if (s->right) {
+            if (right < 0) right = (int32_t)p->n_groups++;
+            s->group = right;
+            p->n_right++;
+        } else {
+            s->group = u < (double)wrong ? said[(size_t)u] : (int32_t)p->n_groups++;
+            said[wrong++] = s->group;
+        }
+    }
+    return WH_OK;
+}
+
+wh_code wh_bank_imagine(wh_bank *out, const wh_belief_model *m, const wh_cost *cost, uint32_t prompt_tokens, uint32_t tokens, size_t problems,
+                        size_t samples, uint64_t seed, wh_err *err)
+{
+    *out = (wh_bank){.cost = *cost};
+    out->problems = take(out, problems, sizeof *out->problems);
+    if (!out->problems) return wh_err_set(err, WH_ERR_NOMEM, "no memory to imagine problems");
+    for (; out->n < problems; out->n++) {
+        wh_bank_problem *p = &out->problems[out->n];
+        p->prompt_tokens = prompt_tokens;
+        p->prompt_flops = wh_strategy_compute(cost, 0, prompt_tokens, 0);
+        WH_TRY(imagine(out, p, m, tokens, samples, seed, out->n, err));
+    }
+    return WH_OK;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "engine/ledger.h"
+#include "plan/belief.h"
 
 #include <jansson.h>
 
@@ -65,6 +66,11 @@ void    wh_bank_free(wh_bank *b);
  * policy and parameters), those of other strategies, on the same problems, whole searches. Problems stand in the
  * order of the set. *n_problems = how many there are. WH_ERR_ARG: journals that do not belong together. */
 wh_code wh_bank_make(const char *path, const char *const *journals, size_t n, size_t *n_problems, wh_err *err);
+
+/* A bank of problems that nobody has: as the model of votes says they are, all with a prompt and samples of the same
+ * sizes. For a look ahead at what a policy would do with such problems. *out is to be freed. */
+wh_code wh_bank_imagine(wh_bank *out, const wh_belief_model *m, const wh_cost *cost, uint32_t prompt_tokens, uint32_t tokens, size_t problems,
+                        size_t samples, uint64_t seed, wh_err *err);
 
 /* FLOPs of the tokens of one sample after a prompt. */
 double wh_bank_sample_flops(const wh_cost *c, uint32_t prompt_tokens, uint32_t tokens);

@@ -24,9 +24,10 @@ const char *wh_bin_name(wh_bin bin)
 void wh_profile_priors(wh_profile *out)
 {
     *out = (wh_profile){
-        .votes = {.a = 0.5, .b = 0.8, .theta = 4},
+        .votes = {.a = 0.5, .b = 0.8, .theta = 8},
         .tokens = 256,
         .slope = 1,
+        .pilot = {-3, 5, 0, -1, 0, 0, 0, -1},
         .keen = 0.7,
     };
 }
@@ -59,7 +60,7 @@ static wh_code read_rows(wh_profile *p, const json_t *list, const char *path, wh
     return WH_OK;
 }
 
-static wh_code take_json(wh_profile *p, json_t *json, const char *path, wh_err *err)
+static wh_code read_json(wh_profile *p, const json_t *json, const char *path, wh_err *err)
 {
     const char *kind = json_string_value(json_object_get(json, "profile"));
     if (!kind || strcmp(kind, "whet") != 0) return wh_err_set(err, WH_ERR_FORMAT, "%s is no profile of Whet", path);
@@ -74,24 +75,35 @@ static wh_code take_json(wh_profile *p, json_t *json, const char *path, wh_err *
     p->slope = number(scores, "slope", p->slope);
     p->offset = number(scores, "offset", p->offset);
     p->keen = number(scores, "keen", p->keen);
+    const json_t *pilot = json_object_get(json, "pilot");
+    for (size_t i = 0; i < WH_PROFILE_PILOT && json_array_size(pilot) == WH_PROFILE_PILOT; i++)
+        p->pilot[i] = json_number_value(json_array_get(pilot, i));
     p->n = (size_t)number(json, "problems", 0);
     if (!(p->votes.a > 0 && p->votes.b > 0 && p->votes.theta > 0 && p->tokens > 0))
         return wh_err_set(err, WH_ERR_FORMAT, "%s: a, b, theta and tokens must be above 0", path);
     return read_rows(p, json_object_get(json, "rows"), path, err);
 }
 
+wh_code wh_profile_take(wh_profile *out, json_t *json, const char *name, wh_err *err)
+{
+    wh_profile_priors(out);
+    out->json = json;
+    wh_code code = read_json(out, json, name, err);
+    if (code != WH_OK) wh_profile_free(out);
+    return code;
+}
+
 wh_code wh_profile_read(wh_profile *out, const char *path, wh_err *err)
 {
     enum { LIMIT = 1 << 24 };
-    wh_profile_priors(out);
+    *out = (wh_profile){0};
     wh_buf text = {0};
     wh_code code = wh_file_read(&text, path, LIMIT, err);
     json_error_t why;
-    if (code == WH_OK && !(out->json = json_loadb(wh_buf_str(&text), text.len, JSON_REJECT_DUPLICATES, &why)))
-        code = wh_err_set(err, WH_ERR_FORMAT, "%s, line %d: %s", path, why.line, why.text);
-    if (code == WH_OK) code = take_json(out, out->json, path, err);
+    json_t *json = code == WH_OK ? json_loadb(wh_buf_str(&text), text.len, JSON_REJECT_DUPLICATES, &why) : NULL;
+    if (code == WH_OK && !json) code = wh_err_set(err, WH_ERR_FORMAT, "%s, line %d: %s", path, why.line, why.text);
+    if (code == WH_OK) code = wh_profile_take(out, json, path, err);
     wh_buf_free(&text);
-    if (code != WH_OK) wh_profile_free(out);
     return code;
 }
 

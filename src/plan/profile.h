@@ -27,12 +27,15 @@ typedef struct wh_profile_row {
     double flops;               /* mean, policy and PRM, relative to one sample with its prompt */
 } wh_profile_row;
 
+enum { WH_PROFILE_PILOT = 8 }; /* terms of the pilot's regression (plan/estimator.h) */
+
 typedef struct wh_profile {
     bool            fitted; /* false: priors */
     wh_belief_model votes;
     double          tokens;           /* of an answer, mean */
     double          slope, offset;    /* ln(odds that a sample is right) grows by slope * logit(score) + offset */
     double          keen;             /* how often the PRM puts a right sample above a wrong one; 0.5: useless */
+    double          pilot[WH_PROFILE_PILOT]; /* its coefficients */
     size_t          n;                /* problems it was fitted on */
     size_t          n_rows;
     wh_profile_row *rows;
@@ -42,6 +45,7 @@ typedef struct wh_profile {
 /* The priors: a small model on grade-school problems. */
 void    wh_profile_priors(wh_profile *out);
 /* WH_ERR_FORMAT: no profile. */
+wh_code wh_profile_take(wh_profile *out, json_t *json, const char *name, wh_err *err); /* steals json; name: for sentences */
 wh_code wh_profile_read(wh_profile *out, const char *path, wh_err *err);
 void    wh_profile_free(wh_profile *p);
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/stat.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -48,20 +49,6 @@ static point mean_of(const wh_runs *r, const drawn *d)
     return p;
 }
 
-/* The curve at so many FLOPs; from nothing spent and nothing known to its first point, and flat after its last. */
-static double at(const point *curve, size_t n, double flops)
-{
-    point from = {0, 0};
-    for (size_t k = 0; k < n; k++) {
-        if (flops <= curve[k].flops) {
-            double width = curve[k].flops - from.flops;
-            return width > 0 ? from.accuracy + (curve[k].accuracy - from.accuracy) * (flops - from.flops) / width : curve[k].accuracy;
-        }
-        from = curve[k];
-    }
-    return from.accuracy;
-}
-
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -89,17 +76,21 @@ static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no
 wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed, size_t replicates, uint64_t seed, wh_err *err)
 {
     uint32_t *problem = wh_mem_alloc(r->n, sizeof *problem), *order = wh_mem_alloc(r->n, sizeof *order);
-    point *curve = wh_mem_alloc(fixed->n, sizeof *curve);
+    double *xs = wh_mem_alloc(fixed->n, sizeof *xs), *ys = wh_mem_alloc(fixed->n, sizeof *ys);
     double *list[3] = {wh_mem_alloc(replicates, sizeof **list), wh_mem_alloc(replicates, sizeof **list), wh_mem_alloc(replicates, sizeof **list)};
-    bool ok = problem && order && curve && list[0] && list[1] && list[2];
+    bool ok = problem && order && xs && ys && list[0] && list[1] && list[2];
     wh_code code = ok ? WH_OK : no_memory(err);
     for (size_t b = 0; ok && b <= replicates; b++) { /* the last is no replicate, but all */
         drawn d = {problem, order};
         if (b == replicates) d = (drawn){NULL, NULL};
         else draw(problem, order, r, seed, b);
         point p = mean_of(r, &d);
-        for (size_t k = 0; k < fixed->n; k++) curve[k] = mean_of(&fixed->runs[k], &d);
-        double against = p.accuracy - at(curve, fixed->n, p.flops);
+        for (size_t k = 0; k < fixed->n; k++) {
+            point f = mean_of(&fixed->runs[k], &d);
+            xs[k] = f.flops;
+            ys[k] = f.accuracy;
+        }
+        double against = p.accuracy - wh_stat_line(xs, ys, fixed->n, p.flops);
         if (b == replicates) {
             out->accuracy.mean = p.accuracy;
             out->flops.mean = p.flops;
@@ -121,7 +112,8 @@ wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed
     for (int i = 0; i < 3; i++) free(list[i]);
     free(problem);
     free(order);
-    free(curve);
+    free(xs);
+    free(ys);
     return code;
 }
 

@@ -22,6 +22,21 @@ print("within the budget", 0.97 * rows[0]["budget"] < rows[0]["flops"] <= rows[0
 "$whet" replay --bank b --orders 16 --bootstrap 200 >one 2>/dev/null
 "$whet" replay --bank b --orders 16 --bootstrap 200 >two 2>/dev/null
 cmp one two && echo "the same again"
+note a profile, and what it is good for
+check calibrate --bank b --orders 4 -o p.json
+check calibrate $m --data set.jsonl --limit 25 --samples 4 --journal cal --orders 4 -o q.json 2>/dev/null
+"$whet" calibrate $m --data set.jsonl --limit 25 --samples 4 --journal cal --orders 4 -o r.json >/dev/null 2>&1
+cmp q.json r.json && echo "from the journal: the same"
+check plan $m --budget 40M 'What is 1 + 1?'
+check plan $m --budget 40M --profile p.json 'What is 1 + 1?'
+check plan $m --budget 40M --profile p.json --json --scheduler fixed:n=3 'What is 1 + 1?'
+check solve $m --budget 40M --profile p.json 'What is 1 + 1?'
+sed 's/"sha256": "[0-9a-f]/"sha256": "x/' p.json >other.json
+check plan $m --budget 40M --profile other.json 'What is 1 + 1?'
+check plan $m 'What is 1 + 1?'
+check plan $m --time 3s 'What is 1 + 1?'
+check calibrate --bank b
+check calibrate -o p.json --data set.jsonl
 note nonsense
 check replay
 check replay --bank j

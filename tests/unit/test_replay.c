@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "journal/journal.h"
+#include "plan/calibrate.h"
 #include "plan/replay.h"
 #include "search/strategy.h"
 
@@ -376,11 +377,61 @@ static void test_comparisons(void **state)
     wh_bank_free(&the.bank);
 }
 
+/* What is drawn from a model of votes is fitted by that model; the policy with it beats fixed N, on problems it was not
+ * chosen on, and the estimators that look at samples know easy problems from hard ones. */
+static void test_calibrate(void **state)
+{
+    (void)state;
+    const wh_belief_model m = {0.6, 0.9, 5};
+    wh_bank bank;
+    wh_err err;
+    must(wh_bank_imagine(&bank, &m, &cost, 40, 200, 400, 16, 7, &err), &err);
+    assert_int_equal(bank.n, 400);
+    json_t *json;
+    const wh_calibrate_spec spec = {.vote = &wh_vote_majority, .orders = 4};
+    must(wh_calibrate(&json, &bank, &spec, &err), &err);
+    wh_profile p;
+    must(wh_profile_take(&p, json, "here", &err), &err);
+    assert_true(p.fitted && p.n == 400 && fabs(p.tokens - 200) < 1e-9);
+    assert_true(fabs(p.votes.a / m.a - 1) < 0.2 && fabs(p.votes.b / m.b - 1) < 0.2 && fabs(p.votes.theta / m.theta - 1) < 0.2);
+    double gain = json_number_value(json_object_get(json_object_get(json, "cross_validated"), "gain_over_fixed"));
+    assert_true(gain > 0.01 && gain < 0.2);
+    assert_int_equal(p.n_rows, 3 * 5); /* three bins, N = 1 .. 16 */
+    for (size_t i = 0; i < p.n_rows; i++) assert_true(p.rows[i].low <= p.rows[i].accuracy && p.rows[i].accuracy <= p.rows[i].high);
+    const wh_policy *policy;
+    wh_params params;
+    must(wh_policy_parse(&policy, &params, "adaptive", &p, &err), &err);
+    /* Mean squared error of pass@1: the estimators against saying the mean of all. */
+    double *pass = malloc(400 * sizeof *pass), mean = 0, base = 0, squares = 0;
+    assert_non_null(pass);
+    for (size_t i = 0; i < 400; i++) mean += (double)bank.problems[i].n_right / 16 / 400;
+    const wh_estimator *const looking[] = {&wh_estimator_pilot, &wh_estimator_posterior, &wh_estimator_oracle};
+    for (size_t e = 0; e < 3; e++) {
+        base = squares = 0;
+        must(wh_calibrate_estimate(pass, &bank, looking[e], &p, NULL, NULL, 4, 1, 1, &err), &err);
+        for (size_t i = 0; i < 400; i++) {
+            double truth = (double)bank.problems[i].n_right / 16;
+            base += (truth - mean) * (truth - mean);
+            squares += (truth - pass[i]) * (truth - pass[i]);
+        }
+        assert_true(squares < 0.5 * base);
+    }
+    assert_true(squares == 0); /* the oracle */
+    must(wh_calibrate_estimate(pass, &bank, &wh_estimator_prompt, &p, NULL, NULL, 4, 1, 1, &err), &err);
+    assert_true(isnan(pass[0])); /* nobody has looked at the prompt */
+    free(pass);
+    bank.n = 10;
+    assert_int_equal(wh_calibrate(&json, &bank, &spec, &err), WH_ERR_ARG);
+    wh_profile_free(&p);
+    wh_bank_free(&bank);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_bank, setup, teardown),     cmocka_unit_test_setup_teardown(test_bank_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fixed, setup, teardown),    cmocka_unit_test_setup_teardown(test_set, setup, teardown),
+        cmocka_unit_test(test_calibrate),
         cmocka_unit_test_setup_teardown(test_adaptive, setup, teardown), cmocka_unit_test_setup_teardown(test_comparisons, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

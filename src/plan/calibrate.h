@@ -1,0 +1,30 @@
+/* calibrate: a profile from a bank.
+ *
+ * Everything is fitted by likelihood: the model of votes on the votes and which of them are right, the PRM's odds and
+ * the pilot's regression by logistic regression. What is chosen by trying, the parameters of `adaptive`, is chosen by
+ * two-fold cross-validation as in Snell et al. 2024: for each half of the problems those that do best on the other
+ * half, and what they gain there is what is reported; the profile gets those that do best on all.
+ */
+#ifndef WH_PLAN_CALIBRATE_H
+#define WH_PLAN_CALIBRATE_H
+
+#include "plan/estimator.h"
+#include "plan/replay.h"
+
+/* What profiles are fitted with. */
+typedef struct wh_calibrate_spec {
+    const wh_vote *vote; /* that the samples are for: one that needs scores, or majority */
+    wh_vote_opts   vote_opts;
+    size_t         orders;
+    uint64_t       seed;
+} wh_calibrate_spec;
+
+/* *out is the JSON of a profile (plan/profile.h). WH_ERR_ARG: too few problems, or none was ever solved. */
+wh_code wh_calibrate(json_t **out, const wh_bank *bank, const wh_calibrate_spec *spec, wh_err *err);
+
+/* The difficulty of every problem of the bank by an estimator, from its first `pilot` samples in `orders` random orders;
+ * pass[r * bank->n + i]. prompt_pass may be NULL. */
+wh_code wh_calibrate_estimate(double *pass, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile, const wh_vote_opts *opts,
+                              const double *prompt_pass, size_t pilot, size_t orders, uint64_t seed, wh_err *err);
+
+#endif
