@@ -34,6 +34,8 @@ typedef struct gathered {
     size_t          n_scores[WH_PLAN_MOST];
     bool            right[WH_PLAN_MOST];
     wh_eval_result  sum;
+    double          pass; /* as the prompt lets expect */
+    wh_ledger       asked; /* what it cost to ask */
 } gathered;
 
 typedef struct spending {
@@ -67,12 +69,14 @@ static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_
     g->index = index;
     g->q = &v->data.list[index];
     WH_TRY(wh_forecast_prm(&prm, v->reward.prm, v->reward.attached, g->q->problem, err));
-    wh_case_init(&g->c, &v->spend.live, prompts[index].len, prm.question, NAN);
+    wh_case_init(&g->c, &v->spend.live, prompts[index].len, prm.question, g->pass);
     wh_view_expect(&g->c.view);
     if (v->spend.live.policy->whole_set) {
         if (index > 0) g->c.shared = shared_tokens(prompts, v->data.n);
         g->c.view.scoring = v->spend.live.task.has_prm; /* scored as they come */
     }
+    if (v->spend.judge) wh_case_asked(&g->c, wh_spend_asking(&v->spend, &v->costs.policy, prompts[index].len));
+    g->sum.policy = g->asked;
     g->sum.sizes = (wh_sizes){.problems = 1, .prompt_tokens = prompts[index].len, .prm_prompt_tokens = prm.question};
     g->open = true;
     return WH_OK;
@@ -84,7 +88,7 @@ static void close_problem(gathered *g)
     for (size_t i = 0; i < WH_PLAN_MOST; i++) free(g->scores[i]);
     json_decref(g->records);
     wh_case_free(&g->c);
-    *g = (gathered){0};
+    *g = (gathered){.pass = g->pass, .asked = g->asked};
 }
 
 static wh_code keep_scores(gathered *g, size_t at, const double *scores, size_t n, wh_err *err)
@@ -135,8 +139,9 @@ static json_t *plan_json(const gathered *g)
 {
     const wh_case *c = &g->c;
     const char *how = c->view.searched ? g->search ? g->search : "search" : c->view.scoring ? "scored" : "votes";
-    return json_pack("{s:{s:s, s:s, s:f, s:f}}", "plan", "why", wh_why_name(c->next.why), "how", how, "nominal", c->view.spent, "budget",
-                     isfinite(g->v->spend.live.budget) ? g->v->spend.live.budget : 0);
+    return json_pack("{s:{s:s, s:s, s:f, s:f, s:o}}", "plan", "why", wh_why_name(c->next.why), "how", how, "nominal", c->view.spent, "budget",
+                     isfinite(g->v->spend.live.budget) ? g->v->spend.live.budget : 0, "prompt_pass",
+                     isnan(g->pass) ? json_null() : json_real(g->pass));
 }
 
 static wh_code finish_problem(gathered *g, wh_err *err)
@@ -373,6 +378,19 @@ static wh_code spend_set(spending *s, wh_err *err)
     return code;
 }
 
+/* What the prompts let expect, one after the other, before anything is sampled. For sets of all problems, those that are
+ * closed too: their waves are decided again. */
+static wh_code ask_all(spending *s, wh_err *err)
+{
+    wh_eval *v = s->v;
+    for (size_t i = 0; i < v->data.n && !wh_interrupt_asked(); i++) {
+        s->list[i].pass = NAN;
+        if (v->done[i] && !v->spend.live.policy->whole_set) continue;
+        WH_TRY(wh_spend_ask(&s->list[i].pass, &s->list[i].asked, &v->spend, v->l.engine, s->prompts[i].data, s->prompts[i].len, err));
+    }
+    return WH_OK;
+}
+
 wh_code wh_eval_spend(wh_eval *v, const wh_tok_ids *prompts, wh_err *err)
 {
     wh_backend backend;
@@ -383,6 +401,7 @@ wh_code wh_eval_spend(wh_eval *v, const wh_tok_ids *prompts, wh_err *err)
     wh_code code = wh_driver_create(&s.d, &backend, &opts, err);
     v->err = err;
     v->began = v->last = wh_clock_now();
+    if (code == WH_OK) code = ask_all(&s, err);
     if (code == WH_OK) code = v->spend.live.policy->whole_set ? spend_set(&s, err) : spend_alone(&s, err);
     wh_driver_free(s.d);
     wh_out_progress("%s", "");

@@ -63,10 +63,11 @@ static void end_part(wh_solve *v, const wh_event *e)
     bool search = v->searching;
     if (c && search) v->code = wh_live_take_search(c, e->result, v->err);
     v->more = c && !e->result->cancelled && e->result->error.code == WH_OK && (search || c->next.what == WH_DO_SEARCH);
-    if (c && (v->more || v->sum.n_samples) && v->code == WH_OK) v->code = add_part(&v->sum, e->result, v->choice->grouping, v->err);
+    bool parts = v->more || v->sum.n_samples || (c && c->asked > 0);
+    if (c && parts && v->code == WH_OK) v->code = add_part(&v->sum, e->result, v->choice->grouping, v->err);
     if (v->code != WH_OK || v->more) return;
     wh_event all = *e;
-    if (v->sum.n_samples) all.result = &v->sum;
+    if (parts) all.result = &v->sum;
     wh_solve_finish(v, &all);
 }
 
@@ -153,7 +154,10 @@ static wh_code begin_spending(wh_solve *v, wh_case *c, const wh_tok_ids *prompt,
     WH_TRY(wh_spend_open(v->spend, &costs, v->l, err));
     if (v->spend->metered) WH_TRY(wh_meter_start(&v->spend->meter, v->l->engine, err));
     WH_TRY(wh_forecast_prm(&prm, v->reward.prm, v->reward.attached, question, err));
-    wh_case_init(c, &v->spend->live, prompt->len, prm.question, NAN);
+    double pass;
+    WH_TRY(wh_spend_ask(&pass, &v->sum.policy, v->spend, v->l->engine, prompt->data, prompt->len, err));
+    wh_case_init(c, &v->spend->live, prompt->len, prm.question, pass);
+    if (v->spend->judge) wh_case_asked(c, wh_spend_asking(v->spend, &costs.policy, prompt->len));
     v->c = c;
     return WH_OK;
 }

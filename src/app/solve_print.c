@@ -56,10 +56,10 @@ static json_t *spent_json(const wh_solve *v, const wh_result *r)
 {
     const wh_case *c = v->c;
     double spent = (double)(wh_ledger_total(&r->policy) + wh_ledger_total(&r->prm)), prompt = prompt_flops(v);
-    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:b}", "scheduler", wh_buf_str(&v->spend->scheduler), "why",
+    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:b}", "scheduler", wh_buf_str(&v->spend->scheduler), "why",
                      wh_why_name(c->next.why), "budget", limit_json(v->spend->live.budget), "tokens", limit_json(v->spend->live.tokens), "spent",
                      spent, "left", limit_json(v->spend->live.budget - spent), "prompt", prompt, "samples",
-                     (double)wh_ledger_total(&r->policy) - prompt, "scores", (double)wh_ledger_total(&r->prm), "searches", c->searched,
+                     (double)wh_ledger_total(&r->policy) - prompt - c->asked, "scores", (double)wh_ledger_total(&r->prm), "searches", c->searched, "difficulty", c->asked,
                      "used_up", v->used_up);
 }
 
@@ -129,7 +129,9 @@ static void print_spent(const wh_solve *v, const wh_result *r)
     double policy = (double)wh_ledger_total(&r->policy), prm = (double)wh_ledger_total(&r->prm), prompt = prompt_flops(v);
     char a[24], b[24], c[24];
     wh_out_printf("\n%s%s: ", wh_buf_str(&s->scheduler), s->profile.fitted ? "" : " (no profile: priors)");
-    wh_out_printf("%s on the prompt, %s on samples", wh_out_flops(a, prompt), wh_out_flops(b, policy - prompt));
+    wh_out_printf("%s on the prompt, %s on samples", wh_out_flops(a, prompt), wh_out_flops(b, policy - prompt - v->c->asked));
+    if (v->c->asked > 0)
+        wh_out_printf(", %s on the difficulty (right with %.0f %%)", wh_out_flops(c, v->c->asked), 100 * v->c->view.prompt_pass);
     if (v->reward.prm) wh_out_printf(", %s on scores", wh_out_flops(c, prm));
     wh_out_printf("\n%s\n", v->used_up ? "the budget is used up" : wh_spend_why(v->c->next.why));
     if (isfinite(s->live.budget)) wh_out_printf("%s of %s left\n", wh_out_flops(a, s->live.budget - policy - prm), wh_out_flops(b, s->live.budget));

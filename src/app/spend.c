@@ -1,5 +1,6 @@
 #include "app/spend.h"
 
+#include "app/shipped.h"
 #include "plan/budget.h"
 
 #include <math.h>
@@ -10,6 +11,8 @@
 const wh_opt wh_spend_options[WH_SPEND_OPTIONS] = {
     WH_OPT_STRING(wh_spend_opts, budget, "budget", "FLOPS", NULL, "for each problem, as 20T: samples are drawn while they pay, within it"),
     WH_OPT_STRING(wh_spend_opts, total, "budget-total", "FLOPS", NULL, "for all problems of a set together: each sample goes where it helps most"),
+    WH_OPT_STRING(wh_spend_opts, difficulty, "difficulty-head", "FILE", NULL,
+                  "judges problems by their prompts: see `whet fit` (default: one that comes with Whet; none)"),
     WH_OPT_STRING(wh_spend_opts, energy, "energy", "J", NULL, "the same in joules, where the machine says what it draws"),
     WH_OPT_STRING(wh_spend_opts, profile, "profile", "FILE", NULL, "what `whet calibrate` fitted for this model; default: priors"),
     WH_OPT_STRING(wh_spend_opts, scheduler, "scheduler", "P", NULL,
@@ -79,6 +82,7 @@ wh_code wh_spend_choose(wh_spend *s, const wh_spend_opts *o, const wh_search_opt
 {
     s->on = wh_spend_wanted(o);
     if (!s->on) return o->profile ? wh_err_set(err, WH_ERR_ARG, "--profile is for a budget: --budget, --time or --tokens is missing") : WH_OK;
+    s->typed_head = o->difficulty;
     WH_TRY(parse_limits(s, o, err));
     if (o->total && !for_set) return wh_err_set(err, WH_ERR_ARG, "--budget-total is for a set of problems: whet eval; --budget is for one");
     if (s->metered && for_set)
@@ -129,18 +133,70 @@ static wh_code check_profile(const wh_profile *p, const wh_loaded *policy, wh_er
     return WH_OK;
 }
 
+/* The head that was named, or one that comes with Whet for this policy. */
+static wh_code open_head(wh_spend *s, const wh_loaded *policy, wh_err *err)
+{
+    const char *typed = s->typed_head;
+    if (typed && strcmp(typed, "none") == 0) return WH_OK;
+    if (typed) wh_buf_puts(&s->head, typed);
+    else WH_TRY(wh_shipped_find(&s->head, "difficulty", wh_buf_str(&policy->path), NULL, err));
+    if (!wh_buf_ok(&s->head)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a path");
+    if (!s->head.len) return WH_OK;
+    WH_TRY(wh_difficulty_open(&s->judge, wh_buf_str(&s->head), wh_buf_str(&policy->path), policy->model, policy->par, err));
+    return wh_live_believe(&s->live, err);
+}
+
 wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *policy, wh_err *err)
 {
     WH_TRY(check_profile(&s->profile, policy, err));
     s->live.task = (wh_task){.policy = costs->policy, .prm = costs->prm, .has_prm = costs->has_prm};
     s->live.attached = costs->attached;
     s->live.around = (double)costs->around;
-    return wh_belief_create(&s->live.belief, &s->profile.votes, err);
+    WH_TRY(wh_belief_create(&s->live.belief, &s->profile.votes, err));
+    return open_head(s, policy, err);
+}
+
+typedef struct question {
+    double pass;
+    bool   done;
+} question;
+
+static void on_judged(void *user, double pass)
+{
+    *(question *)user = (question){pass, true};
+}
+
+wh_code wh_spend_ask(double *pass, wh_ledger *cost, const wh_spend *s, wh_engine *engine, const int32_t *prompt, size_t n, wh_err *err)
+{
+    wh_engine_stats before, after;
+    question q = {NAN, false};
+    *pass = NAN;
+    *cost = (wh_ledger){0};
+    if (!s->judge) return WH_OK;
+    wh_engine_get_stats(engine, &before);
+    WH_TRY(wh_difficulty_ask(s->judge, engine, prompt, n, on_judged, &q, err));
+    for (bool idle = false; !idle && !q.done;) WH_TRY(wh_engine_step(engine, &idle, err));
+    wh_engine_get_stats(engine, &after);
+    *pass = q.pass;
+    *cost = (wh_ledger){.linear = after.ledger.linear - before.ledger.linear,
+                        .attention = after.ledger.attention - before.ledger.attention,
+                        .head = after.ledger.head - before.ledger.head + wh_difficulty_flops(s->judge),
+                        .prefill_tokens = after.ledger.prefill_tokens - before.ledger.prefill_tokens,
+                        .reused_tokens = after.ledger.reused_tokens - before.ledger.reused_tokens};
+    return WH_OK;
+}
+
+double wh_spend_asking(const wh_spend *s, const wh_cost *cost, size_t prompt)
+{
+    /* The samples compute the last token of the prompt again. */
+    return s->judge ? (double)wh_difficulty_flops(s->judge) + wh_strategy_compute(cost, (double)prompt - 1, 1, 0) : 0;
 }
 
 void wh_spend_free(wh_spend *s)
 {
-    wh_belief_free(s->live.belief);
+    wh_difficulty_free(s->judge);
+    wh_buf_free(&s->head);
+    wh_live_forget(&s->live);
     wh_profile_free(&s->profile);
     wh_buf_free(&s->scheduler);
     *s = (wh_spend){0};
@@ -150,6 +206,8 @@ static json_t *real_or_null(double v) { return isfinite(v) ? json_real(v) : json
 
 json_t *wh_spend_json(const wh_spend *s)
 {
+    char head[65];
+    bool judged = s->judge && wh_load_sha256(head, wh_buf_str(&s->head), NULL) == WH_OK;
     const wh_policy *p = s->live.policy;
     json_t *params = json_object();
     wh_buf text = {0};
@@ -162,10 +220,11 @@ json_t *wh_spend_json(const wh_spend *s)
     wh_buf_free(&text);
     const wh_belief_model *m = &s->profile.votes;
     const wh_draw *d = &s->live.draw;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:I, s:f, s:I, s:s}", "strategy",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:I, s:f, s:I, s:s, s:s*}", "strategy",
                      "plan", "scheduler", p->name, "params", params, "budget", real_or_null(s->live.budget), "budget-total",
                      real_or_null(s->total), "tokens", real_or_null(s->live.tokens), "most", (json_int_t)s->live.most, "profile", "a", m->a, "b",
                      m->b, "theta", m->theta, "tokens", s->profile.tokens, "slope", s->profile.slope, "offset", s->profile.offset, "keen",
                      s->profile.keen, "temperature", d->temperature, "top-p", d->top_p, "top-k", (json_int_t)d->top_k, "min-p", d->min_p,
-                     "max-tokens", (json_int_t)d->max_tokens, "grouping", s->live.grouping == WH_GROUP_STRING ? "string" : "math");
+                     "max-tokens", (json_int_t)d->max_tokens, "grouping", s->live.grouping == WH_GROUP_STRING ? "string" : "math",
+                     "difficulty_head_sha256", judged ? head : NULL);
 }

@@ -14,12 +14,15 @@
 #include "plan/policy.h"
 #include "search/driver.h"
 
+enum { WH_LIVE_LEVELS = 15 }; /* of pass@1, as the prompt lets expect it */
+
 /* What the problems of a run share. */
 typedef struct wh_live {
     const wh_policy  *policy;
     const wh_params  *params;
     const wh_profile *profile;
     wh_belief        *belief;
+    wh_belief        *by_prompt[WH_LIVE_LEVELS]; /* where the prompt says something: wh_live_believe; NULL: it never does */
     wh_draw           draw;
     wh_grouping       grouping;
     wh_aggregate      aggregate;
@@ -41,6 +44,7 @@ typedef struct wh_case {
     wh_seen        seen[WH_PLAN_MOST];
     char          *answers[WH_PLAN_MOST]; /* NULL: does not vote */
     size_t         shared;                /* of the prompt's tokens: computed for another problem of the run already */
+    double         asked;                 /* of nominal FLOPs, by estimating the difficulty */
     double         generated;             /* tokens, end tokens included */
     double         policy, prm;           /* nominal FLOPs; view.spent is their sum */
     double         searched;              /* of them, by searches */
@@ -54,6 +58,13 @@ typedef struct wh_case {
 /* question's own: prompt_tokens, prm_prompt_tokens; prompt_pass: NAN when nobody has looked. */
 void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t prm_prompt_tokens, double prompt_pass);
 void wh_case_free(wh_case *c);
+
+/* Make by_prompt: for each level the profile's model of votes, as sure as it is, but with that mean. */
+wh_code wh_live_believe(wh_live *live, wh_err *err);
+void    wh_live_forget(wh_live *live); /* by_prompt, and belief */
+
+/* FLOPs were spent on the problem before its first part: its prompt is computed, and so much more. */
+void wh_case_asked(wh_case *c, double more);
 
 /* Nominal FLOPs of the prompt at the beginning of a part: of all but what is shared, or, after the first part, of its last
  * token, which is not kept (engine/cache.h, wh_cache_keep). */

@@ -46,6 +46,18 @@ check replay --bank b --policy set --budget none
 check replay --bank b --budget 0x
 check replay --bank b --vote prm_vote
 check replay --bank b --profile set.jsonl
+note a head that judges problems
+awk 'BEGIN { for (i = 1; i <= 40; i++) printf "{\"question\": \"%d: what is %d + %d?\", \"answer\": \"%d\"}\n", i, i % 3, i % 2, 1 + i % 3 }' >each.jsonl
+"$whet" eval $m --data each.jsonl --n 8 --journal e >/dev/null 2>&1
+"$whet" fit difficulty --trunk "$golden/markov.gguf" --journal e --data each.jsonl -o hard.gguf >/dev/null 2>fit.err || cat fit.err
+"$whet" solve $m --budget 20M --difficulty-head hard.gguf --json 'What is 1 + 1?' | python3 -c '
+import json, sys
+p = json.load(sys.stdin)
+plan, flops = p["plan"], p["flops"]
+print("asked for little:", 0 < plan["difficulty"] < 0.02 * 16 * plan["samples"] / p["n"], "in the budget:", abs(plan["spent"] - flops["total"]) < 1, "of it the prompt:", plan["prompt"] + plan["difficulty"] + plan["samples"] <= plan["spent"] * 1.001)'
+"$whet" eval $m --data set.jsonl --limit 12 --budget 20M --difficulty-head hard.gguf --journal judged >/dev/null 2>&1
+zstdcat judged | grep '"record":"problem"' | grep -c '"prompt_pass":0\.'
+check solve $m --budget 20M --difficulty-head j 'What is 1 + 1?'
 note one problem under a budget
 check solve $m --budget 20M 'What is 1 + 1?'
 check solve $m --budget 4M --json 'What is 1 + 1?' | sed 's/"text":"[^"]*"/"text":T/g'
@@ -58,7 +70,7 @@ for words in '--time 0' '--time soon' '--budget-total 1T' '--scheduler set' '--s
     check solve $m $words 'What is 1 + 1?'
 done
 note a set under a budget
-awk 'BEGIN { for (i = 1; i <= 40; i++) printf "{\"question\": \"%d: what is %d + %d?\", \"answer\": \"%d\"}\n", i, i % 3, i % 2, 1 + i % 3 }' >set.jsonl
+cp each.jsonl set.jsonl
 check eval $m --data set.jsonl --budget 20M --json
 check eval $m --data set.jsonl --budget-total 400M --journal k
 "$whet" eval $m --data set.jsonl --budget-total 400M --json 2>/dev/null >want
