@@ -118,7 +118,7 @@ void wh_judged_print_measure(const wh_measure *m)
     print_auc("last step", &m->last);
     print_auc("every step", &m->every);
     for (int i = 0; i < WH_MEASURE_PARTS; i++) {
-        char name[32];
+        char name[48];
         snprintf(name, sizeof name, "steps in %d-%d %%", 100 * i / WH_MEASURE_PARTS, 100 * (i + 1) / WH_MEASURE_PARTS);
         print_auc(name, &m->part[i]);
     }

@@ -112,7 +112,7 @@ static wh_code close_problem(loader *l, const json_t *record, wh_err *err)
     const char *sha256 = json_string_value(json_object_get(record, "problem_sha256")), *id = json_string_value(json_object_get(record, "id"));
     size_t line = (size_t)json_integer_value(json_object_get(record, "line")), n = 0, kept = 0;
     if (!sha256 || strlen(sha256) != 64) return wh_err_set(err, WH_ERR_FORMAT, "%s: a problem has no sha256", l->path);
-    known key;
+    known key = {.q = NULL};
     memcpy(key.sha256, sha256, 65);
     const known *found = bsearch(&key, l->known, l->n_known, sizeof *l->known, by_sha256);
     if (!found)

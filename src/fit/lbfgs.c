@@ -30,7 +30,7 @@ static double largest(const double *a, size_t n)
 /* direction = -H gradient, by the two loops. */
 static void find_direction(state *t)
 {
-    double alpha[PAIRS], *q = t->direction;
+    double alpha[PAIRS] = {0}, *q = t->direction;
     memcpy(q, t->gradient, t->n * sizeof *q);
     for (size_t k = 0; k < t->n_pairs; k++) {
         size_t i = (t->next + PAIRS - 1 - k) % PAIRS;

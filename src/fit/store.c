@@ -68,7 +68,7 @@ static wh_code read_records(reader *r, const char *data, size_t n, size_t at, wh
 {
     const wh_store_head *h = &r->store->head;
     while (n) {
-        record one;
+        record one = {.rows = 0};
         size_t bytes;
         if (n >= sizeof one) memcpy(&one, data, sizeof one);
         if (n < sizeof one || one.width != h->n_layers * h->d || !wh_mem_mul(&bytes, (size_t)one.rows, one.width * sizeof(uint16_t)) ||

@@ -9,7 +9,7 @@ for p in one two; do
     "$whet" rollout --policy "$m" --data $p.jsonl --samples 8 --journal $p >/dev/null 2>&1
 done
 both="--journal one --journal two --data one.jsonl --data two.jsonl"
-steady() { sed 's/ in [0-9.:]* s$/ in S s/; s/ computed in .*/ computed in S/; s/ tokens in [0-9.:]* s$/ tokens in S s/; s/[0-9.]* [GM]FLOP in .*/F in S/; /texts .* left$/d'; }
+steady() { sed 's/ tokens in [0-9.: s]*$/ tokens in S/; s/ in [0-9.:]* s$/ in S s/; s/ computed in .*/ computed in S/; s/[0-9.]* [GM]FLOP in .*/F in S/; /texts .* left$/d'; }
 note a head on the policy, and one on another model: the states are computed once
 check fit prm --trunk "$m" $both --cache own.states --curve -o own.gguf 2>&1 | steady
 check fit prm --trunk "$m" $both --cache own.states --positions last --l2 0.1 -o last.gguf 2>&1 | steady | sed -n '1,5p'
@@ -17,11 +17,11 @@ check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --laye
 check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1 --samples-per-problem 2 --arch mlp --hidden 32 --epochs 2 -o other.gguf 2>&1 | steady | grep 'fitted\|computed'
 check fit difficulty --trunk "$m" $both --cache own.states -o hard.gguf 2>&1 | steady | sed 's/Spearman.*/MEASURES/'
 note labels by completions: few, kept, and the same whatever was there before
-check fit prm --trunk "$m" --policy "$m" $both --cache own.states --mc 3 --mc-problems 4 --mc-journal mc -o soft.gguf 2>&1 | steady | grep labelled
+check fit prm --trunk "$m" --policy "$m" $both --cache own.states --mc 2 --mc-problems 2 --mc-journal mc -o soft.gguf 2>&1 | steady | grep labelled
 zstdcat mc | grep '"record"' | sort >labels
 wc -l <labels
 head -c 2000 mc >cut
-check fit prm --trunk "$m" --policy "$m" $both --cache own.states --mc 3 --mc-problems 4 --mc-journal cut --threads 1 2>&1 | steady | grep -o '.*labelled'
+check fit prm --trunk "$m" --policy "$m" $both --cache own.states --mc 2 --mc-problems 2 --mc-journal cut --threads 1 2>&1 | steady | grep -o '.*labelled'
 zstdcat cut | grep '"record"' | sort | cmp - labels && echo "the same labels"
 "$whet" info soft.gguf | grep -o 'labels: [^;]*'
 check fit prm --trunk "$m" --policy "$golden/markov.gguf" $both --cache own.states --mc 3
