@@ -131,17 +131,16 @@ void wh_judged_print_votes(const wh_judged *j)
     char name[WH_RULE_NAME];
     wh_out_printf("\n%-14s", "vote");
     for (size_t i = 0; i < j->n_levels; i++) wh_out_printf("  n = %-22zu", j->levels[i]);
-    for (size_t i = 0; i < j->n_votes; i++) {
-        const wh_judged_vote *v = &j->votes[i];
-        if (i % j->n_levels == 0) wh_out_printf("\n%-14s", wh_rule_name(name, &v->rule));
-        double percent = j->problems ? 100.0 / (double)j->problems : 0;
+    double percent = j->problems ? 100.0 / (double)j->problems : 0;
+    for (const wh_judged_vote *v = j->votes; v < j->votes + j->n_votes; v++) {
+        if (v->n == j->levels[0]) wh_out_printf("\n%-14s", wh_rule_name(name, &v->rule));
         if (v->rule.vote->needs_scores)
             wh_out_printf("  %5.1f  %+5.1f [%+5.1f, %+5.1f]", percent * (double)v->right, 100 * v->gain, 100 * v->low, 100 * v->high);
         else wh_out_printf("  %5.1f %*s", percent * (double)v->right, 20, "");
     }
     wh_out_printf("\n%-14s", "some right");
     for (size_t i = 0; i < j->n_levels; i++)
-        wh_out_printf("  %5.1f %*s", j->problems ? 100.0 * (double)j->passed[i] / (double)j->problems : 0, 20, "");
+        wh_out_printf("  %5.1f %*s", percent * (double)j->passed[i], 20, "");
     wh_out_printf("\n%% of %zu problems; gain over the majority of as many samples, 95 %% interval of pairs\n", j->problems);
 }
 

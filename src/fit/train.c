@@ -282,8 +282,7 @@ static wh_code choose(trainer *t, wh_train_result *out, size_t *best_grid, wh_er
 static wh_code draw_curve(trainer *t, wh_train_result *out, wh_err *err)
 {
     static const double parts[WH_TRAIN_CURVE] = {1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 1};
-    const double grid = out->l2;
-    t->grid = &grid;
+    t->grid = &out->l2;
     t->n_grid = 1;
     t->epochs = t->o->hidden ? out->epochs : 1;
     wh_code code = WH_OK;
@@ -310,8 +309,7 @@ static wh_code fit_all(trainer *t, wh_train_result *out, size_t best_grid, wh_er
     /* The points keep the scores of what was chosen. */
     WH_TRY(measure(t, logits_of(t, best_grid, t->o->hidden ? out->epochs - 1 : 0), &slope, &offset, &again, err));
     if (t->o->curve) WH_TRY(draw_curve(t, out, err));
-    const double grid = out->l2;
-    t->grid = &grid;
+    t->grid = &out->l2;
     t->n_grid = 1;
     t->epochs = t->o->hidden ? out->epochs : 1;
     weigh(t, t->weight + t->o->folds * t->set->n, t->o->folds);

@@ -51,7 +51,10 @@ static void free_question(question *q)
 void wh_difficulty_free(wh_difficulty *d)
 {
     if (!d) return;
-    while (d->open) free_question(d->open);
+    for (question *q = d->open, *next; q; q = next) {
+        next = q->next;
+        free(q);
+    }
     wh_prm_mlp_free(d->net);
     free(d);
 }
