@@ -146,16 +146,28 @@ typedef struct product {
     size_t        stride;
 } product;
 
+/* Panels of a piece, out of `total`: up to four pieces for each thread, as many as give the busiest one least to do.
+ * An even number, as kernels for many rows take two panels at a time. */
+static size_t piece_of(size_t total, size_t threads)
+{
+    enum { LEAST = 8 }; /* smaller pieces cost more than an idle thread */
+    size_t best = total + total % 2, least = total;
+    for (size_t each = 4; each > 0 && threads > 1; each--) {
+        size_t piece = (total + 2 * threads * each - 1) / (2 * threads * each) * 2;
+        if (piece < LEAST) piece = LEAST;
+        size_t pieces = (total + piece - 1) / piece, most = (pieces + threads - 1) / threads * piece;
+        if (most < least) least = most, best = piece;
+    }
+    return best;
+}
+
 /* All products of a stage take the same rows of x. Their panels are cut into pieces that the threads take as
  * they get to them. */
 static void multiply(wh_forward *f, int tid, const product *p, size_t count, const wh_act *x, size_t m)
 {
-    enum { LEAST = 8 }; /* panels: smaller pieces cost more than an idle thread */
-    size_t panels[PRODUCTS], total = 0, threads = (size_t)wh_par_threads(f->par);
+    size_t panels[PRODUCTS], total = 0;
     for (size_t i = 0; i < count; i++) total += panels[i] = (wh_mat_rows(p[i].w) + WH_PANEL - 1) / WH_PANEL;
-    size_t piece = threads == 1 ? total : total / (threads * 4) + 1;
-    piece += piece % 2; /* kernels for many rows take two panels at a time */
-    if (piece < LEAST) piece = LEAST;
+    size_t piece = piece_of(total, (size_t)wh_par_threads(f->par));
     void *scratch = f->scratch + (size_t)tid * f->scratch_bytes;
     for (size_t take; (take = wh_par_take(f->par)) * piece < total;) {
         size_t begin = take * piece, end = begin + piece, base = 0;

@@ -195,7 +195,7 @@ static bool compare(const wh_mm_entry *e, test *t)
 
 bool check_mm(const wh_mm_entry *e)
 {
-    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 23, 31, 32, 33, 47, 64, 100, 127, 128};
+    static const size_t ms[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 23, 31, 32, 33, 47, 64, 100, 127, 128};
     wh_family family = wh_layout_table[e->layout].family;
     bool ok = true;
     for (int style = 0; style < STYLES && ok; style++)
