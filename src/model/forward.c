@@ -146,8 +146,8 @@ typedef struct product {
     size_t        stride;
 } product;
 
-/* Panels of a piece, out of `total`: up to four pieces for each thread, as many as give the busiest one least to do.
- * An even number, as kernels for many rows take two panels at a time. */
+/* Panels of a piece, out of `total`: four pieces for each thread, or fewer where that leaves the busiest one clearly
+ * less to do. An even number, as kernels for many rows take two panels at a time. */
 static size_t piece_of(size_t total, size_t threads)
 {
     enum { LEAST = 8 }; /* smaller pieces cost more than an idle thread */
@@ -156,7 +156,7 @@ static size_t piece_of(size_t total, size_t threads)
         size_t piece = (total + 2 * threads * each - 1) / (2 * threads * each) * 2;
         if (piece < LEAST) piece = LEAST;
         size_t pieces = (total + piece - 1) / piece, most = (pieces + threads - 1) / threads * piece;
-        if (most < least) least = most, best = piece;
+        if (most < least - least / 32) least = most, best = piece;
     }
     return best;
 }
