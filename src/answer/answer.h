@@ -48,8 +48,13 @@ typedef enum {
 
 const char *wh_extract_rule_name(wh_extract_rule rule);
 
+/* Where the thought of a model that thinks aloud (<think> ... </think>, as the R1 distills do) ends in text: behind the
+ * last </think>; n while it lasts; 0 when there is none. open: the prompt has begun it already. */
+size_t wh_extract_thought(const char *text, size_t n, bool open);
+
 /* Append the final answer in text (n bytes, any bytes) to out, trimmed, and say which rule found it.
- * WH_EXTRACT_NONE appends nothing and is not an error. rule may be NULL. */
+ * WH_EXTRACT_NONE appends nothing and is not an error. rule may be NULL. What follows a thought comes first; in a thought
+ * itself only the rules down to ANSWER_IS look: its last number means nothing. */
 wh_code wh_extract_answer(wh_buf *out, wh_extract_rule *rule, const char *text, size_t n, wh_err *err);
 
 /* The same for a text that may be a bare answer ("12 apples", "\frac12") as well as a solution: the rules down

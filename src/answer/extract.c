@@ -235,11 +235,21 @@ static span weak_rules(span text, wh_extract_rule *rule)
     return math.n ? math : number;
 }
 
+size_t wh_extract_thought(const char *text, size_t n, bool open)
+{
+    static const char begin[] = "<think>", end[] = "</think>";
+    size_t at = 0;
+    for (const char *p; (p = memmem(text + at, n - at, end, sizeof end - 1)) != NULL; open = false) at = (size_t)(p - text) + sizeof end - 1;
+    return open || memmem(text + at, n - at, begin, sizeof begin - 1) ? n : at;
+}
+
 wh_code wh_extract_answer(wh_buf *out, wh_extract_rule *rule, const char *text, size_t n, wh_err *err)
 {
     wh_extract_rule found;
-    span            t = strong_rules((span){text, n}, &found);
-    if (!t.n) t = weak_rules((span){text, n}, &found);
+    size_t          thought = wh_extract_thought(text, n, false);
+    span            said = {text + thought, n - thought}, t = strong_rules(said, &found);
+    if (!t.n) t = weak_rules(said, &found);
+    if (!t.n && thought) t = strong_rules((span){text, n}, &found);
     if (rule) *rule = found;
     return t.n ? put(out, t, err) : WH_OK;
 }

@@ -29,9 +29,10 @@ static wh_code open_trace(wh_solve *v, wh_err *err)
 
 static wh_code solve(wh_solve *v, const wh_reward_opts *reward, const wh_load_opts *machine, wh_tok_ids *ids, const wh_buf *text, wh_err *err)
 {
-    const wh_search_choice *choice = v->choice;
+    wh_search_choice *choice = v->choice;
     WH_TRY(wh_load_model(v->l, machine, err));
     WH_TRY(wh_load_prompt(v->l, ids, wh_buf_str(text), text->len, err));
+    WH_TRY(wh_search_opts_suit(choice, v->l->chat, err));
     size_t wanted = v->spend->on ? DECIDED : choice->n_samples, rows = wanted < (size_t)v->o->batch ? wanted : (size_t)v->o->batch;
     WH_TRY(wh_reward_load(&v->reward, reward, v->l, machine, ids->len + choice->max_tokens, rows, err));
     WH_TRY(open_trace(v, err));
@@ -42,7 +43,7 @@ static wh_code solve(wh_solve *v, const wh_reward_opts *reward, const wh_load_op
     return second.code;
 }
 
-static int run(const wh_solve_cmd_opts *o, const wh_search_choice *choice, wh_spend *spend, const wh_reward_opts *reward, const wh_load_opts *machine, const char *word)
+static int run(const wh_solve_cmd_opts *o, wh_search_choice *choice, wh_spend *spend, const wh_reward_opts *reward, const wh_load_opts *machine, const char *word)
 {
     wh_err err;
     wh_loaded l = {0};

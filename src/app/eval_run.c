@@ -96,7 +96,8 @@ static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
 {
     wh_backend backend;
     wh_reward_backend(&backend, &v->reward, &v->l, (size_t)v->o->batch);
-    const wh_driver_opts opts = {.on_event = on_event, .user = v, .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
+    const wh_driver_opts opts = {.on_event = on_event, .user = v, .thinks = wh_chat_thinks(v->l.chat),
+                                 .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
     wh_driver *d;
     WH_TRY(wh_driver_create(&d, &backend, &opts, err));
     /* As many problems at a time as keep the batch full while some of them end. */
@@ -167,6 +168,7 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
     size_t longest = 0;
     wh_code code = wh_load_model(&v->l, machine, err);
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
+    if (code == WH_OK) code = wh_search_opts_suit(&v->choice, v->l.chat, err);
     if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
     if (code == WH_OK) code = wh_reward_costs(&v->costs, &v->reward, &v->l, err);
     if (code == WH_OK && v->spend.on) code = wh_spend_open(&v->spend, &v->costs, &v->l, err);

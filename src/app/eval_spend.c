@@ -397,7 +397,8 @@ wh_code wh_eval_spend(wh_eval *v, const wh_tok_ids *prompts, wh_err *err)
     spending s = {.v = v, .prompts = prompts, .list = wh_mem_zalloc(v->data.n, sizeof *s.list)};
     if (!s.list) return no_memory(err);
     wh_reward_backend(&backend, &v->reward, &v->l, (size_t)v->o->batch);
-    const wh_driver_opts opts = {.on_event = on_event, .user = &s, .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
+    const wh_driver_opts opts = {.on_event = on_event, .user = &s, .thinks = wh_chat_thinks(s.v->l.chat),
+                                 .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
     wh_code code = wh_driver_create(&s.d, &backend, &opts, err);
     v->err = err;
     v->began = v->last = wh_clock_now();

@@ -7,6 +7,11 @@
 
 static const char majority[] = "majority";
 
+static const struct {
+    const char *name, *text;
+} suited[] = {{"temperature", "0.6"}, {"top-p", "0.95"}, {"max-tokens", "32768"}};
+enum { N_SUITED = sizeof suited / sizeof suited[0] };
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const wh_opt *)a)->name, ((const wh_opt *)b)->name);
@@ -175,8 +180,20 @@ wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, co
             return wh_err_set(err, WH_ERR_ARG, "--%s is no parameter of the strategy %s", line->name, y->name);
         WH_TRY(wh_param_set(&out->params, y->params, y->n_params, line->name, text, err));
     }
+    for (size_t i = 0; i < N_SUITED; i++) out->usual[i] = !wh_search_opts_typed(o, suited[i].name);
     out->n_samples = whole(out, "n", 1);
     out->max_tokens = whole(out, "max-tokens", 2048);
+    return WH_OK;
+}
+
+wh_code wh_search_opts_suit(wh_search_choice *c, const wh_chat *chat, wh_err *err)
+{
+    const wh_strategy *y = c->strategy;
+    if (!chat || strcmp(wh_chat_name(chat), "deepseek") != 0) return WH_OK;
+    for (size_t i = 0; i < N_SUITED; i++)
+        if (c->usual[i] && wh_param_find(y->params, y->n_params, suited[i].name))
+            WH_TRY(wh_param_set(&c->params, y->params, y->n_params, suited[i].name, suited[i].text, err));
+    c->max_tokens = whole(c, "max-tokens", c->max_tokens);
     return WH_OK;
 }
 

@@ -32,6 +32,7 @@ typedef struct wh_search_choice {
     bool               speculate;
     size_t             n_samples;  /* the parameter n; 1 for strategies without it */
     size_t             max_tokens; /* of an answer */
+    bool               usual[3];   /* temperature, top-p, max-tokens were not typed */
 } wh_search_choice;
 
 /* Fill the table; then WH_SEARCH_GROUP can be a group of a command. */
@@ -48,6 +49,9 @@ bool wh_search_opts_typed(const wh_search_opts *o, const char *name);
 /* After parsing. "majority" is another name for best_of_n with the majority vote. WH_ERR_ARG: the strategy, or the
  * vote, needs a PRM. */
 wh_code wh_search_opts_choose(wh_search_choice *out, const wh_search_opts *o, const wh_reward_opts *reward, wh_err *err);
+/* What was not typed becomes what suits the model's family: the R1 distills think long, and are sampled at temperature
+ * 0.6 with top-p 0.95 in every strategy (official scripts/run.sh). */
+wh_code wh_search_opts_suit(wh_search_choice *c, const wh_chat *chat, wh_err *err);
 
 /* {"strategy": ..., every parameter: ...}: what a journal remembers. */
 json_t *wh_search_opts_json(const wh_search_choice *c);

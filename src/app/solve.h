@@ -23,7 +23,7 @@ enum { WH_SOLVE_GROUPS = 16 };
  * tree. */
 typedef struct wh_solve {
     const wh_solve_cmd_opts *o;
-    const wh_search_choice *choice;
+    wh_search_choice *choice;
     wh_spend               *spend;
     wh_case                *c;         /* of a policy that decides; NULL: there is none */
     wh_result               sum;       /* of its parts before the last, with samples in memory of their own */

@@ -132,7 +132,8 @@ static wh_code search(wh_solve *v, const wh_tok_ids *prompt, const char *questio
 {
     wh_backend backend;
     wh_reward_backend(&backend, &v->reward, v->l, rows);
-    const wh_driver_opts opts = {.on_event = on_event, .user = v, .texts = wh_out_terminal() && !wh_solve_as_tree(v),
+    const wh_driver_opts opts = {.on_event = on_event, .user = v, .thinks = wh_chat_thinks(v->l->chat),
+                                 .texts = wh_out_terminal() && !wh_solve_as_tree(v),
                                  .speculate = v->choice->speculate, .stop = wh_interrupt_flag()};
     wh_problem problem = {.question = question, .prompt = prompt->data, .n_prompt = prompt->len, .seed = (uint64_t)v->o->seed,
                           .strategy = v->choice->strategy, .params = &v->choice->params, .grouping = v->choice->grouping};

@@ -122,7 +122,8 @@ static wh_code search(wh_session *s, solving *w, const wh_problem *problem, wh_e
     wh_backend backend;
     wh_driver *d;
     wh_backend_engine(&backend, s->engine);
-    const wh_driver_opts opts = {.on_event = on_event, .user = w, .texts = w->opts->on_text != NULL, .stop = &w->stop};
+    const wh_driver_opts opts = {.on_event = on_event, .user = w, .thinks = wh_chat_thinks(s->chat),
+                                 .texts = w->opts->on_text != NULL, .stop = &w->stop};
     WH_TRY(wh_driver_create(&d, &backend, &opts, err));
     wh_code code = wh_driver_add(d, NULL, problem, err);
     for (bool idle = false; code == WH_OK && !idle;) {

@@ -5,7 +5,7 @@
  * as soon as its own wishes are fulfilled.
  *
  * The rules of a step (method.md §2.3) live here, once for all strategies: a step ends with a blank line;
- * it ends its path when the model ended its turn, when it holds \boxed, or at the depth limit; a step that
+ * it ends its path when the model ended its turn, when it holds \boxed (not within a thought), or at the depth limit; a step that
  * hits its token limit (or repeats itself endlessly, which would get there) leaves the game; of samples
  * that say the same only the first stays.
  *
@@ -79,6 +79,7 @@ typedef struct wh_driver_opts {
     void (*on_event)(void *user, const wh_event *e);
     void  *user;
     bool   texts;
+    bool   thinks; /* prompts end inside a thought that the chat format has begun: wh_chat_thinks */
     /* While a round of a search waits for its slowest steps, rows that are free go on with the most promising
      * of those that are finished (FastTTS, 2509.00195). What is wanted later is there sooner; the tree is the
      * same, because a sample's text depends on its place in it alone. */

@@ -186,13 +186,20 @@ wh_code wh_driver_finish_sample(wh_search *s, uint32_t node, uint32_t number, wh
 {
     wh_tree *t = &s->tree;
     wh_node *n = &t->nodes[node];
-    wh_buf text = {0}, answer = {0};
-    wh_tree_text(t, node, &text);
-    wh_code code = wh_buf_ok(&text) ? wh_extract_answer(&answer, NULL, wh_buf_str(&text), text.len, err)
-                                    : wh_err_set(err, WH_ERR_NOMEM, "no memory for the text of a sample");
+    static const char think[] = "<think>"; /* what the prompt began with, if it did */
+    wh_buf all = {0}, answer = {0};
+    if (s->driver->opts.thinks) wh_buf_puts(&all, think);
+    size_t begin = all.len;
+    wh_tree_text(t, node, &all);
+    const struct {
+        const char *data;
+        size_t      len;
+    } text = {wh_buf_str(&all) + begin, all.len - begin};
+    wh_code code = wh_buf_ok(&all) ? wh_extract_answer(&answer, NULL, wh_buf_str(&all), all.len, err)
+                                   : wh_err_set(err, WH_ERR_NOMEM, "no memory for the text of a sample");
     if (code == WH_OK) {
         wh_sample *x = wh_tree_alloc(t, 1, sizeof *x);
-        const char *text_copy = wh_tree_strndup(t, wh_buf_str(&text), text.len);
+        const char *text_copy = wh_tree_strndup(t, text.data, text.len);
         const char *answer_copy = wh_tree_strndup(t, wh_buf_str(&answer), answer.len);
         size_t n_scores = wh_tree_scores(t, node, NULL, 0);
         double *scores = n_scores ? wh_tree_alloc(t, n_scores, sizeof *scores) : NULL;
@@ -221,7 +228,7 @@ wh_code wh_driver_finish_sample(wh_search *s, uint32_t node, uint32_t number, wh
             wh_driver_emit(s, WH_EVENT_SAMPLE, node, NULL, 0);
         }
     }
-    wh_buf_free(&text);
+    wh_buf_free(&all);
     wh_buf_free(&answer);
     return code;
 }
@@ -283,6 +290,23 @@ static uint32_t twin(const wh_tree *t, uint32_t node)
     return WH_NONE;
 }
 
+/* Does what was written last hold \boxed, and not as a thought? */
+static bool holds_answer(const wh_ticket *k)
+{
+    static const char boxed[] = "\\boxed";
+    const wh_node *n = &k->s->tree.nodes[k->node];
+    if (!strstr(n->text + k->written, boxed)) return false;
+    wh_buf path = {0};
+    bool found = true; /* without memory to look further */
+    wh_tree_text(&k->s->tree, k->node, &path);
+    if (wh_buf_ok(&path)) {
+        size_t begin = path.len - (n->text_len - k->written), thought = wh_extract_thought(path.data, path.len, k->s->driver->opts.thinks);
+        found = strstr(path.data + (begin > thought ? begin : thought), boxed) != NULL;
+    }
+    wh_buf_free(&path);
+    return found;
+}
+
 /* The rules of method.md §2.3 for a step that came back; true: the node goes on with another step. */
 static bool judge_step(wh_ticket *k)
 {
@@ -291,7 +315,7 @@ static bool judge_step(wh_ticket *k)
     const wh_expand *e = k->spec;
     n->depth++;
     k->steps++;
-    bool boxed = !e->ignore_boxed && strstr(n->text + k->written, "\\boxed");
+    bool boxed = !e->ignore_boxed && holds_answer(k);
     bool spent = n->path_tokens >= e->answer_tokens;
     switch (k->stop) {
     case WH_STOP_EOS: n->end = WH_END_EOS; break;

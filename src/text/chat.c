@@ -64,6 +64,7 @@ void wh_chat_free(wh_chat *chat)
     free(chat);
 }
 
+bool wh_chat_thinks(const wh_chat *chat) { return chat && chat->thinks; }
 const char *wh_chat_name(const wh_chat *chat)
 {
     return chat->family->name;

@@ -30,6 +30,7 @@ typedef struct wh_chat wh_chat;
 wh_code     wh_chat_create(wh_chat **out, const wh_tok *tok, const char *template_, size_t n, wh_err *err);
 void        wh_chat_free(wh_chat *chat);
 const char *wh_chat_name(const wh_chat *chat); /* as in chat.def */
+bool        wh_chat_thinks(const wh_chat *chat); /* it opens a reply with <think>; false for NULL */
 
 /* A rendered conversation: text, and where in it the markers are. Starts as {0}. */
 typedef struct wh_chat_text {

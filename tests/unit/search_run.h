@@ -19,6 +19,7 @@ typedef struct run {
     wh_ledger      policy, prm, speculative;
     bool           cancelled;
     wh_err         error;
+    bool           thinks;    /* as wh_driver_opts */
     uint64_t       cancel_at; /* cancel the problem when so many events have come */
     size_t         n_events;
     wh_driver     *driver;
@@ -131,7 +132,7 @@ static void run_add(run *r, wh_driver *d, const char *command, uint64_t seed)
 static wh_code run_one(run *r, fake *f, const char *command, uint64_t seed)
 {
     wh_backend backend = fake_open(f);
-    wh_driver_opts opts = {.on_event = run_event, .user = r};
+    wh_driver_opts opts = {.on_event = run_event, .user = r, .thinks = r->thinks};
     wh_driver *d;
     wh_err err;
     assert(wh_driver_create(&d, &backend, &opts, &err) == WH_OK);

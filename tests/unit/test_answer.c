@@ -243,7 +243,22 @@ static void extraction(void **state)
         {"It is 3/4 of it", "3/4", WH_EXTRACT_LAST_NUMBER},
         {"The change is -5 degrees", "-5", WH_EXTRACT_LAST_NUMBER},
         {"pages 10-15 were read", "15", WH_EXTRACT_LAST_NUMBER},
+        /* A thought: what follows it comes first; in it a number alone means nothing. */
+        {"<think>\nPerhaps \\boxed{3}. Or 4?\n</think>\n\nThere are 5.", "5", WH_EXTRACT_LAST_NUMBER},
+        {"so it is \\boxed{3}.\n</think>\n\nIt is \\boxed{4}.", "4", WH_EXTRACT_BOXED},
+        {"<think>It is \\boxed{3}, I think.</think>", "3", WH_EXTRACT_BOXED},
+        {"<think>first 12</think> then <think>13", "", WH_EXTRACT_NONE},
+        {"<think>\nSo far 17 and", "", WH_EXTRACT_NONE},
+        {"<think>\nSo far \\boxed{17} and 18", "17", WH_EXTRACT_BOXED},
     };
+    static const struct {
+        const char *text;
+        bool        open;
+        size_t      end;
+    } thoughts[] = {{"", false, 0}, {"abc", false, 0}, {"abc", true, 3}, {"a</think>b", true, 9}, {"a</think>b", false, 9},
+                    {"<think>a", false, 8}, {"<think>a</think>b</think>c", false, 25}, {"a</think><think>b", true, 17}};
+    for (size_t i = 0; i < sizeof thoughts / sizeof *thoughts; i++)
+        assert_int_equal(wh_extract_thought(thoughts[i].text, strlen(thoughts[i].text), thoughts[i].open), thoughts[i].end);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         wh_buf          out = {0};
         wh_extract_rule rule;

@@ -146,6 +146,7 @@ static void which_format(void **state)
         {"spm", "[INST] {{ x }} [/INST]", "mistral"},
         {"spm", "[INST] <<SYS>>{{ x }}", NULL}, /* Llama 2 */
         {"qwen2", "<" BAR "Assistant" BAR "> <|im_start|>", "deepseek"},
+        {"qwen2", "<" BAR "Assistant" BAR "><think>\\n", "deepseek"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         wh_tok  *tok = golden_tok(cases[i].vocab);
@@ -156,6 +157,7 @@ static void which_format(void **state)
         if (cases[i].want) {
             assert_int_equal(code, WH_OK);
             assert_string_equal(wh_chat_name(chat), cases[i].want);
+            assert_int_equal(wh_chat_thinks(chat), cases[i].template_ && strstr(cases[i].template_, "<think>") != NULL);
         } else {
             assert_int_equal(code, WH_ERR_UNSUPPORTED);
             assert_non_null(strstr(err.msg, "tokenizer.chat_template"));

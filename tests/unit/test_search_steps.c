@@ -67,6 +67,28 @@ static void beam_takes_the_best_and_the_earlier_of_equals(void **state)
           "0|boxed|22|0.9,0.4|7|b@.9~~f \\boxed{7}@.4~~\n");
 }
 
+/* A box in a thought is none: the path goes on until one stands outside; a thought that is cut off has no answer. */
+static void thoughts_hold_no_answers(void **state)
+{
+    (void)state;
+    static const char *const closed[] = {"0", "<think>a \\boxed{1}@.9\n\n", "0/0", "b</think> \\boxed{2}@.8\n\n", NULL},
+                      *const open[] = {"0", "a \\boxed{1}@.9\n\n", "0/0", "b 5@.5", NULL};
+    static const struct {
+        const char *const *table;
+        bool               thinks;
+        const char        *result;
+    } cases[] = {{closed, false, "0|boxed|47|0.9,0.8|2|<think>a \\boxed{1}@.9~~b</think> \\boxed{2}@.8~~\n"},
+                 {open, false, "0|boxed|16|0.9|1|a \\boxed{1}@.9~~\n"},
+                 {open, true, "0|eos|22|0.9,0.5|1|a \\boxed{1}@.9~~b 5@.5\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        run r = {.thinks = cases[i].thinks};
+        fake f = {.script = from_table, .score = from_text, .user = (void *)(uintptr_t)cases[i].table, .rows = 4};
+        assert_int_equal(run_one(&r, &f, "beam n=1 width=1", 0), WH_OK);
+        assert_string_equal(wh_buf_str(&r.result), cases[i].result);
+        run_free(&r);
+    }
+}
+
 /* N = 8, M = 4: two survive, chosen over all children, not per parent. */
 static void beam_selects_globally(void **state)
 {
@@ -558,6 +580,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beam_takes_the_best_and_the_earlier_of_equals),
+        cmocka_unit_test(thoughts_hold_no_answers),
         cmocka_unit_test(beam_selects_globally),
         cmocka_unit_test(beam_end_keeps_its_slot),
         cmocka_unit_test(beam_drops_overlong_steps_and_tries_again),
