@@ -15,7 +15,7 @@ void wh_gain_sample(wh_action *out, const wh_view *v, const wh_ballot *votes)
         best = gain / cost;
         *out = (wh_action){.what = WH_DO_SAMPLE, .n = k, .gain = gain, .cost = cost};
     }
-    if (!out->cost) out->cost = v->round + each;
+    if (out->cost == 0) out->cost = v->round + each;
 }
 
 void wh_gain_stride(wh_action *a, double part)

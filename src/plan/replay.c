@@ -122,7 +122,7 @@ static void search(course *c, const wh_action *a, const wh_vote_opts *opts)
 /* true: it goes on. */
 static bool act(course *c, const wh_action *a, const wh_vote_opts *opts)
 {
-    if (!c->policy && a->what != WH_DO_STOP) spend(c, c->p->prompt_flops, 0);
+    if (c->policy == 0 && a->what != WH_DO_STOP) spend(c, c->p->prompt_flops, 0);
     switch (a->what) {
     case WH_DO_SAMPLE: {
         wh_limits l = wh_policy_limits(&c->view, a, UINT32_MAX / 2);
@@ -179,7 +179,7 @@ static void run_alone(wh_outcome *out, course *c, const wh_bank *bank, const wh_
         wh_action a;
         do {
             wh_view v = c->view;
-            if (!c->policy) v.spent += c->p->prompt_flops;
+            if (c->policy == 0) v.spent += c->p->prompt_flops;
             wh_policy_decide(&a, spec->policy, &v, spec->params);
         } while (act(c, &a, &spec->vote_opts));
         out[i] = finish(c, spec);
