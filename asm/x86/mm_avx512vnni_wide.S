@@ -22,7 +22,8 @@
  * Bound: 2 vpdpbusd per cycle; of a row, a panel and a block k4m has 64, and 15 more uops that want the same two units
  * (4 scales, 8 for the corrections of offset and minimum, 3 of floats): 81 % of the peak. l5: 64 + 16, h6: 64 + 18.
  * 0.67 loads for a vpdpbusd (10 for 8 in mm_avx512vnni.S). Measured on one thread out of memory (Zen 5, 4.1 GHz, peak
- * 1.03 TOP/s), m = 16, 64, 128: k4m 0.66, 0.77, 0.79; h6 0.64, 0.75, 0.77; l5 0.56, 0.71, 0.76 TOP/s.
+ * 1.03 TOP/s), m = 8, 16, 64, 128: k4m 0.56, 0.67, 0.78, 0.81; h6 0.54, 0.63, 0.75, 0.77; l5 0.58, 0.69, 0.75, 0.77;
+ * l8 0.41, 0.62, 0.70, 0.75; b8, which has no scales inside a block, 0.49, 0.66, 0.87, 0.92 TOP/s.
  */
 #include "wh_asm.h"
 #define W rsi /* body of the block */
