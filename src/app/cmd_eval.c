@@ -25,7 +25,7 @@ int wh_cmd_eval(int argc, char **argv)
         "killed, goes on where it stopped.";
     const wh_opt_spec spec = {"eval", "--data FILE [options]", about, groups, 5, 0, 0, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
-        wh_code code = o.data ? wh_shipped_choose(&reward, &head, machine.policy, &err)
+        wh_code code = o.data ? wh_shipped_choose(&reward, &head, machine.policy, search_opts.name, &err)
                               : wh_err_set(&err, WH_ERR_ARG, "--data is missing: usage is whet eval %s", spec.synopsis);
         if (code == WH_OK) code = wh_search_opts_choose(&v.choice, &search_opts, &reward, &err);
         if (code == WH_OK) code = wh_spend_choose(&v.spend, &spend, &search_opts, &v.choice, true, &err);

@@ -85,7 +85,7 @@ int wh_cmd_solve(int argc, char **argv)
     const wh_opt_spec spec = {"solve", "[options] \"problem\"", about, groups, 5, 1, 1, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
         wh_interrupt_catch();
-        if (wh_shipped_choose(&reward, &head, machine.policy, &err) != WH_OK ||
+        if (wh_shipped_choose(&reward, &head, machine.policy, search_opts.name, &err) != WH_OK ||
             wh_search_opts_choose(&choice, &search_opts, &reward, &err) != WH_OK ||
             wh_spend_choose(&spend, &spend_opts, &search_opts, &choice, false, &err) != WH_OK)
             status = wh_out_error(&err);

@@ -150,15 +150,15 @@ static bool is_plain_model(const char *path)
     return plain;
 }
 
-wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy, wh_err *err)
+wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy, const char *strategy, wh_err *err)
 {
+    bool scores = strcmp(strategy, "majority") != 0 && strcmp(strategy, "cot") != 0 && (!o->vote || strcmp(o->vote, "majority") != 0);
     if (o->prm && strcmp(o->prm, "none") == 0) {
         if (o->head) return wh_err_set(err, WH_ERR_ARG, "--prm none and --prm-head contradict each other");
         o->prm = NULL;
         return WH_OK;
     }
-    if (o->head || o->kind) return WH_OK;
-    if (!o->prm && o->vote && strcmp(o->vote, "majority") == 0) return WH_OK;
+    if (o->head || o->kind || (!o->prm && !scores)) return WH_OK;
     wh_buf path = {0}, trunk = {0};
     wh_code code = WH_OK;
     bool found = resolve(&path, policy) && is_plain_model(wh_buf_str(&path));

@@ -16,7 +16,8 @@ wh_code wh_shipped_find(wh_buf *out, const char *kind, const char *policy, const
 
 /* What the options leave open about a reward model, from these heads: without --prm and --prm-head a head on the policy,
  * with a --prm that is no reward model itself a head on that. "--prm none" asks for none, and becomes no --prm.
- * memory holds the path; policy as in --policy. To be called before anything asks whether a PRM is wanted. */
-wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy, wh_err *err);
+ * memory holds the path; policy and strategy as typed: majority and cot have no use for scores. To be called before
+ * anything asks whether a PRM is wanted. */
+wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy, const char *strategy, wh_err *err);
 
 #endif
