@@ -103,16 +103,16 @@ static bool overruns(wh_solve *v, double before, double step)
     return out || (v->searching && counted(v) - before + step > v->spend->live.budget);
 }
 
-static wh_code run_parts(wh_solve *v, wh_driver *d, wh_problem *p, wh_err *err)
+/* params: memory for those of the parts. */
+static wh_code run_parts(wh_solve *v, wh_driver *d, wh_problem *p, wh_params *params, wh_err *err)
 {
-    wh_params params;
     wh_code code = WH_OK;
     double began = v->c ? counted(v) : 0, before = began;
     do {
         v->searching = v->c && v->c->next.what == WH_DO_SEARCH;
-        if (v->searching) WH_TRY(wh_live_search(&p->strategy, &params, v->c, err));
-        else if (v->c) p->strategy = &wh_live_samples, wh_live_params(&params, v->c);
-        if (v->c) p->params = &params;
+        if (v->searching) WH_TRY(wh_live_search(&p->strategy, params, v->c, err));
+        else if (v->c) p->strategy = &wh_live_samples, wh_live_params(params, v->c);
+        if (v->c) p->params = params;
         code = wh_driver_add(d, NULL, p, err);
         for (bool idle = false; code == WH_OK && !idle;) {
             code = wh_driver_step(d, &idle, err);
@@ -137,11 +137,12 @@ static wh_code search(wh_solve *v, const wh_tok_ids *prompt, const char *questio
                                  .speculate = v->choice->speculate, .stop = wh_interrupt_flag()};
     wh_problem problem = {.question = question, .prompt = prompt->data, .n_prompt = prompt->len, .seed = (uint64_t)v->o->seed,
                           .strategy = v->choice->strategy, .params = &v->choice->params, .grouping = v->choice->grouping};
+    wh_params params;
     wh_driver *d;
     WH_TRY(wh_driver_create(&d, &backend, &opts, err));
     v->began = wh_clock_now();
     v->err = err;
-    wh_code code = run_parts(v, d, &problem, err);
+    wh_code code = run_parts(v, d, &problem, &params, err);
     wh_driver_free(d);
     return code == WH_OK ? v->code : code;
 }

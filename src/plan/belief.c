@@ -71,6 +71,8 @@ double wh_belief_right(const wh_belief *b, const wh_ballot *v, double *p)
     double odds[WH_BALLOT_GROUPS], top = 0, sum;
     for (uint32_t i = 0; i < v->n_groups; i++) {
         uint32_t c = v->group[i].count < n ? v->group[i].count : n, guests = c < voted ? voted - c : 0;
+        odds[i] = -INFINITY; /* nobody says it */
+        if (c == 0) continue;
         odds[i] = b->up_a[c] + b->up_b[n - c] - b->up_b[n] + b->up_theta[voted] - b->up_theta[guests] - log(b->m.theta) -
                   b->factorial[c - 1] + v->group[i].evidence / 16.0;
         if (odds[i] > top) top = odds[i];

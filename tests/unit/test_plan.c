@@ -4,6 +4,7 @@
 #include "plan/budget.h"
 #include "plan/gain.h"
 #include "plan/minimize.h"
+#include "plan/price.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -157,6 +158,53 @@ static void test_minimize(void **state)
     near(x[0], 3, 1e-3);
     near(x[1], -9, 1e-2);
     assert_true(calls < 2000);
+}
+
+/* Steps of a machine whose prices are known, with noise; then it becomes slower. */
+static void test_price(void **state)
+{
+    (void)state;
+    double truth[WH_PRICE_TERMS] = {0.010, 0.002, 0.001, 1e-7};
+    wh_price p = {.flops_row = 1e9};
+    for (int i = 0; i < WH_PRICE_TERMS; i++) p.spread[i][i] = 1;
+    for (uint64_t k = 0; k < 3000; k++) {
+        double x[WH_PRICE_TERMS] = {1, (double)(1 + wh_rng_u64(1, k, 0) % 16), k % 3 ? 0 : (double)(wh_rng_u64(1, k, 1) % 64), 0}, seconds = 0;
+        x[WH_PRICE_KEY] = x[WH_PRICE_ROW] * (double)(50 + wh_rng_u64(1, k, 2) % 2000);
+        if (k == 1500)
+            for (int i = 0; i < WH_PRICE_TERMS; i++) truth[i] *= 1.5;
+        for (int i = 0; i < WH_PRICE_TERMS; i++) seconds += truth[i] * x[i];
+        wh_price_observe(&p, x, seconds * (1 + 0.02 * (wh_rng_uniform(1, k, 3) - 0.5)));
+        if (k != 1499 && k != 2999) continue;
+        for (int i = 0; i < WH_PRICE_TERMS; i++) near(p.seconds[i] / truth[i], 1, 0.1);
+        near(wh_price_step(&p, 16, 0, 16 * 500) / (truth[0] + 16 * truth[1] + 8000 * truth[3]), 1, 0.02);
+    }
+    /* 16 samples in one batch take less time than 16 in turn. */
+    assert_true(wh_price_step(&p, 16, 0, 8000) < 0.5 * 16 * wh_price_step(&p, 1, 0, 500));
+    near(wh_price_rate(&p), 1e9 / (truth[1] + truth[0] / 16), 1e9 / truth[1] * 0.1);
+    near(wh_price_read_flops(&p) / wh_price_rate(&p), truth[0], truth[0] * 0.1);
+}
+
+/* Where time counts, what every round costs makes the policy draw several samples at once. */
+static void test_rounds(void **state)
+{
+    (void)state;
+    enum { DIFFERENT = 2 };
+    wh_seen seen[DIFFERENT] = {{.group = 0, .tokens = 100}, {.group = 1, .tokens = 100}};
+    wh_profile profile;
+    wh_profile_priors(&profile);
+    wh_belief *b;
+    wh_err err;
+    assert_int_equal(wh_belief_create(&b, &profile.votes, &err), WH_OK);
+    wh_view v = {.seen = seen, .n = DIFFERENT, .n_groups = DIFFERENT, .most = WH_PLAN_MOST, .sample = 100, .budget = INFINITY, .profile = &profile, .belief = b};
+    wh_ballot votes;
+    wh_action in_turn, together;
+    wh_view_ballot(&v, &votes);
+    wh_gain_sample(&in_turn, &v, &votes);
+    v.round = 1000;
+    wh_gain_sample(&together, &v, &votes);
+    assert_true(together.n > in_turn.n);
+    assert_true(together.cost == 1000 + 100 * (double)together.n);
+    wh_belief_free(b);
 }
 
 static void test_parse(void **state)
@@ -359,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beta),           cmocka_unit_test(test_belief_posterior),
         cmocka_unit_test(test_belief_ahead),   cmocka_unit_test(test_minimize),
+        cmocka_unit_test(test_price),          cmocka_unit_test(test_rounds),
         cmocka_unit_test(test_parse),          cmocka_unit_test(test_adaptive),
         cmocka_unit_test(test_adaptive_scores), cmocka_unit_test(test_calibrated_and_paper),
         cmocka_unit_test(test_limits),
