@@ -71,7 +71,7 @@ void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t 
     c->view.task.prompt_tokens = (double)prompt_tokens;
     c->view.task.prm_prompt_tokens = (double)prm_prompt_tokens;
     c->view.task.answer_tokens = c->view.task.step_tokens = step;
-    if (live->task.has_prm && !live->attached) c->view.question = wh_strategy_compute(&live->task.prm, 0, (double)prm_prompt_tokens, 0);
+    if (live->task.has_prm && !live->attached) c->view.question = c->question = wh_strategy_compute(&live->task.prm, 0, (double)prm_prompt_tokens, 0);
     c->view.task.prm_answer_tokens = step + live->around;
 }
 
@@ -156,7 +156,6 @@ wh_code wh_live_seen(wh_case *c, double policy, double prm, double spent, wh_err
     c->policy = policy;
     c->prm = prm;
     c->view.spent = spent;
-    if (prm > 0) c->view.question = 0;
     return regroup(c, err);
 }
 
@@ -271,6 +270,7 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
     bool begun = t->nodes[0].first_child != 0;
     if (!begun) {
         spend(c, wh_case_prompt(c), 0);
+        c->view.question = c->question;
         c->part = c->view.n;
         wh_view_expect(&c->view);
     }

@@ -44,6 +44,7 @@ typedef struct wh_case {
     wh_seen        seen[WH_PLAN_MOST];
     char          *answers[WH_PLAN_MOST]; /* NULL: does not vote */
     size_t         shared;                /* of the prompt's tokens: computed for another problem of the run already */
+    double         question;              /* FLOPs of the PRM reading the question, once in every part */
     double         asked;                 /* of nominal FLOPs, by estimating the difficulty */
     double         generated;             /* tokens, end tokens included */
     double         policy, prm;           /* nominal FLOPs; view.spent is their sum */

@@ -172,6 +172,8 @@ void wh_policy_decide(wh_action *out, const wh_policy *policy, const wh_view *v,
 {
     *out = (wh_action){0};
     policy->decide(out, v, params);
+    /* Solutions of a search have scores; what votes with them needs some too. */
+    if (out->what == WH_DO_SEARCH && v->n && v->can_score && !v->scoring) out->what = WH_DO_SCORE;
     if (out->what == WH_DO_SCORE) {
         double price = v->question;
         for (size_t i = 0; i < v->n; i++) price += v->seen[i].scored ? 0 : wh_view_scoring(v, v->seen[i].tokens);

@@ -69,6 +69,20 @@ check solve $m --scheduler calibrated --profile none 'What is 1 + 1?'
 for words in '--time 0' '--time soon' '--budget-total 1T' '--scheduler set' '--scheduler nice' '--budget 1Z' '--profile b' '--budget -1'; do
     check solve $m $words 'What is 1 + 1?'
 done
+note under a PRM
+p="--policy $golden/markov_steps.gguf --prm $golden/prm/qwen.gguf --max-tokens 200"
+check solve $p --budget 500M 'What is 1 + 2?'
+check solve $p --budget 500M --scheduler paper 'What is 1 + 2?'
+rows=$(for bin in easy medium hard; do printf '{"bin":"%s","strategy":"beam","n":4,"accuracy":0.9,"flops":5},' $bin; done)
+echo '{"profile":"whet","version":1,"votes":{"a":0.5,"b":0.8,"theta":8},"tokens":60,"rows":['"${rows%,}"']}' >beam.json
+check solve $p --budget 500M --scheduler calibrated:pilot=2 --profile beam.json 'What is 1 + 2?'
+check solve $p --budget 20M --strategy beam --n 8 'What is 1 + 2?'
+head -n 4 each.jsonl >few.jsonl
+check eval $p --data few.jsonl --budget-total 400M --journal scored
+"$whet" eval $p --data few.jsonl --budget-total 400M --json 2>/dev/null | sed 's/,"flops":{.*//' >want
+"$whet" eval $p --data few.jsonl --budget-total 400M --json --journal scored 2>/dev/null | sed 's/,"flops":{.*//' | cmp - want && echo "from the journal: the same"
+head -c $(($(wc -c <scored) / 2)) scored >cut
+"$whet" eval $p --data few.jsonl --budget-total 400M --json --journal cut 2>/dev/null | sed 's/,"flops":{.*//' | cmp - want && echo "cut: the same"
 note a set under a budget
 cp each.jsonl set.jsonl
 check eval $m --data set.jsonl --budget 20M --json
