@@ -77,6 +77,9 @@ static double parameter(const wh_search_choice *c, const char *name, double othe
     return v;
 }
 
+/* With nothing else in the batch, single samples would leave the machine idle. */
+static const char alone[] = "adaptive:pilot=4,least=4";
+
 wh_code wh_spend_choose(wh_spend *s, const wh_spend_opts *o, const wh_search_opts *typed, const wh_search_choice *choice, bool for_set,
                         wh_err *err)
 {
@@ -92,7 +95,7 @@ wh_code wh_spend_choose(wh_spend *s, const wh_spend_opts *o, const wh_search_opt
     bool strategy = wh_search_opts_typed(typed, "strategy"), n = wh_search_opts_typed(typed, "n");
     if (o->scheduler) wh_buf_puts(&s->scheduler, o->scheduler);
     else if (strategy) wh_buf_printf(&s->scheduler, "fixed:strategy=%s,n=%zu", choice->strategy->name, choice->n_samples);
-    else wh_buf_puts(&s->scheduler, o->total ? "set" : "adaptive");
+    else wh_buf_puts(&s->scheduler, o->total ? "set" : for_set || s->metered ? "adaptive" : alone);
     if (!wh_buf_ok(&s->scheduler)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the scheduler's name");
     WH_TRY(wh_policy_parse(&s->live.policy, &s->params, wh_buf_str(&s->scheduler), &s->profile, err));
     if (s->live.policy->whole_set && !for_set)

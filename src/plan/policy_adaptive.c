@@ -11,12 +11,14 @@
 #include <math.h>
 
 typedef struct params {
-    uint32_t pilot, weighted;
+    uint32_t pilot, least, weighted;
     double   sure, price, stride;
 } params;
 
 static const wh_param table[] = {
     {"pilot", WH_PARAM_INT, offsetof(params, pilot), 2, 1, WH_PLAN_MOST, NULL, "samples to begin with"},
+    {"least", WH_PARAM_INT, offsetof(params, least), 1, 1, WH_PLAN_MOST, NULL,
+     "samples drawn at once, at least: where no other problem fills the batch, four cost little more time than one"},
     {"sure", WH_PARAM_REAL, offsetof(params, sure), 0.95, 0.5, 1, NULL, "stop when the leader stays the leader with this probability"},
     {"price", WH_PARAM_REAL, offsetof(params, price), 0.1, 0, 1, NULL,
      "what the whole budget (without one: 16 samples) would have to gain to be worth spending, in probability of the right answer"},
@@ -50,7 +52,10 @@ static void decide(wh_action *out, const wh_view *v, const void *params_)
     wh_gain_score(&score, v, &votes);
     wh_gain_stride(out, v->round > 0 ? 1 : p->stride);
     if (score.gain * out->cost > out->gain * score.cost) *out = score;
-    if (out->gain >= p->price * out->cost / whole_budget(v)) return;
+    if (out->gain >= p->price * out->cost / whole_budget(v)) {
+        if (out->what == WH_DO_SAMPLE && out->n < p->least) out->n = p->least;
+        return;
+    }
     /* Not even a coin's chance of being right, and nothing to hope for. */
     bool hopeless = wh_belief_best(v->belief, &votes, NULL) < wh_bin_bounds[WH_BIN_EASY];
     *out = (wh_action){.what = WH_DO_STOP, .why = hopeless ? WH_WHY_HOPELESS : WH_WHY_PRICE};
