@@ -7,6 +7,7 @@
 #include "plan/budget.h"
 #include "plan/replay.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ static wh_code simulate(work *w, wh_runs *out, double budget, wh_err *err)
 {
     wh_replay_spec spec = w->spec;
     spec.budget = budget;
+    assert(spec.policy);
     if (spec.policy->whole_set && !isfinite(budget)) return wh_err_set(err, WH_ERR_ARG, "the policy %s needs a budget", spec.policy->name);
     wh_outcome *list = wh_mem_alloc(w->bank.n * spec.orders, sizeof *list);
     if (!list) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu runs", spec.orders);

@@ -186,9 +186,10 @@ static wh_code read_problem(reader *r, const json_t *o, wh_err *err)
     const char *id = json_string_value(json_object_get(o, "id"));
     if (!id) return broken(r, "a problem without an id", err);
     p->line = whole(o, "line");
-    p->id = take(b, strlen(id) + 1, 1);
+    size_t size = strlen(id) + 1;
+    p->id = take(b, size, 1);
     if (!p->id) return no_memory(err);
-    strcpy(p->id, id);
+    memcpy(p->id, id, size);
     p->prompt_tokens = (uint32_t)whole(o, "prompt");
     p->prompt_flops = wh_strategy_compute(&b->cost, 0, p->prompt_tokens, 0);
     WH_TRY(read_samples(r, &p->samples, &p->n, o, err));

@@ -20,7 +20,11 @@ static void spend(wh_case *c, double policy, double prm)
 }
 
 /* The levels lie evenly in log-odds, from 3 % to 97 %. */
-static double level(int i) { return 1 / (1 + exp(-0.5 * (i - WH_LIVE_LEVELS / 2))); }
+static double level(int i)
+{
+    const int middle = WH_LIVE_LEVELS / 2;
+    return 1 / (1 + exp(-0.5 * (i - middle)));
+}
 
 static wh_belief *believe(const wh_live *live, double pass)
 {

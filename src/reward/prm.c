@@ -514,8 +514,8 @@ wh_code wh_prm_step(wh_prm *p, bool *idle, wh_err *err)
     ticket *known = p->known; /* a callback may add more: they wait for the next step */
     p->known = NULL;
     if (known) known->link = &known;
-    while (known) {
-        ticket *t = known;
+    for (ticket *t = known, *next; t; t = next) {
+        next = t->next;
         answer(t, &(wh_prm_result){0});
     }
     *idle = !p->known;
