@@ -23,27 +23,11 @@
 
 #include <cmocka.h>
 
+#include "scratch_file.h"
+
 #define MODEL "tests/golden/prm/judge.gguf"
 
-static char   path[64];
 static wh_err err;
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(path, "/tmp/whet_store_XXXXXX");
-    int fd = mkstemp(path);
-    if (fd < 0) return -1;
-    close(fd);
-    return unlink(path);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    unlink(path);
-    return 0;
-}
 
 static wh_store_head a_head(char c, uint32_t layer)
 {

@@ -14,24 +14,7 @@
 
 #include <cmocka.h>
 
-static char path[64];
-
-static int setup(void **state)
-{
-    (void)state;
-    strcpy(path, "/tmp/whet_journal_XXXXXX");
-    int fd = mkstemp(path);
-    if (fd < 0) return -1;
-    close(fd);
-    return unlink(path);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    unlink(path);
-    return 0;
-}
+#include "scratch_file.h"
 
 static json_t *a_run(int n) { return json_pack("{s:i, s:{s:f, s:s}}", "n", n, "sampling", "temperature", 0.7, "rule", "x"); }
 
