@@ -1,4 +1,4 @@
-/* checkasm: every registered kernel against its C twin, bit by bit, each on its own.
+/* checkasm: every registered kernel and operation against its C twin, bit by bit, each on its own.
  *
  *   checkasm [--bench] [WORD]      WORD: kernels whose name contains it
  *
@@ -40,9 +40,13 @@ guarded guarded_alloc(size_t bytes)
 
 void guarded_free(guarded *g) { munmap(g->map, g->map_bytes); }
 
+static uint64_t state = 20260401; /* PCG-like: good enough to fill tests */
+
+uint64_t random_save(void) { return state; }
+void     random_restore(uint64_t saved) { state = saved; }
+
 uint32_t random_u32(void)
 {
-    static uint64_t state = 20260401; /* PCG-like: good enough to fill tests */
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(state >> 32);
 }
@@ -182,6 +186,7 @@ int main(int argc, char **argv)
         }
         fflush(stdout);
     }
+    check_ops(word, &passed, &failed);
     printf("checkasm: %d passed, %d failed, %d skipped\n", passed, failed, skipped);
     return failed != 0;
 }

@@ -19,6 +19,9 @@ void    guarded_free(guarded *g);
 uint32_t random_u32(void);
 int      random_in(int lo, int hi); /* both included */
 float    random_float(float lo, float hi);
+/* Where the sequence stands, to draw the same numbers once more. */
+uint64_t random_save(void);
+void     random_restore(uint64_t saved);
 
 /* Call fn(a) with known values in all callee-saved registers. NULL, or what the kernel did wrong. */
 const char *checked_call(wh_mm_fn *fn, const wh_mm *a);
@@ -27,5 +30,9 @@ const char *checked_call(wh_mm_fn *fn, const wh_mm *a);
 bool check_mm(const wh_mm_entry *entry);
 /* Time it for a few batch sizes. */
 void bench_mm(const wh_mm_entry *entry);
+
+/* Check the operations of ops.def whose names contain the word, for every instruction set of this CPU; adds to the
+ * counts. */
+void check_ops(const char *word, int *passed, int *failed);
 
 #endif

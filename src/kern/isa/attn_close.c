@@ -14,7 +14,7 @@
 
 /* Register tile: TQ queries by TV groups of 16 lanes. */
 #if defined(__AVX512BW__)
-enum { TQ = 6, TV = 4 };
+enum { TQ = 4, TV = 4 };
 #elif defined(__AVX2__)
 enum { TQ = 2, TV = 2 };
 #else
@@ -25,7 +25,7 @@ enum { B = WH_KV_BLOCK, BV = B / 16, MOST_HD = 1024 };
 /* out = the query on the scale of the block's K; *start = -128 times its sum, for the offset of K. */
 static float round_query(int8_t *out, int32_t *start, const float *q, const float *scale, size_t hd)
 {
-    float x[MOST_HD], r[16];
+    float x[MOST_HD];
     wh_v top = wh_v_set1(0), zero = top;
     for (size_t d = 0; d < hd; d += 16) {
         wh_v y = wh_v_mul(wh_v_load(q + d), wh_v_load(scale + d));
@@ -35,12 +35,8 @@ static float round_query(int8_t *out, int32_t *start, const float *q, const floa
     float amax = wh_v_top(top), inverse = amax > 0 ? 127 / amax : 0;
     int32_t sum = 0;
     for (size_t d = 0; d < hd; d += 16) {
-        wh_v_store(r, wh_v_rint(wh_v_mul(wh_v_load(x + d), wh_v_set1(inverse))));
-        for (size_t i = 0; i < 16; i++) {
-            int32_t n = wh_v_to_int(r[i]);
-            out[d + i] = (int8_t)n;
-            sum += n;
-        }
+        wh_v n = wh_v_rint(wh_v_mul(wh_v_load(x + d), wh_v_set1(inverse)));
+        sum += wh_v_store_s8(out + d, wh_v_min(wh_v_max(n, wh_v_set1(-127)), wh_v_set1(127)));
     }
     *start = -128 * sum;
     return amax / 127;
@@ -55,11 +51,8 @@ static float round_weights(uint8_t out[B], const float p[B], const float *scale)
         top = wh_v_max(x[v], top);
     }
     float max = wh_v_top(top), inverse = max > 0 ? 255 / max : 0;
-    for (int v = 0; v < BV; v++) {
-        float r[16];
-        wh_v_store(r, wh_v_rint(wh_v_mul(x[v], wh_v_set1(inverse))));
-        for (int i = 0; i < 16; i++) out[16 * v + i] = (uint8_t)(int32_t)(r[i] < 255 ? r[i] : 255);
-    }
+    for (int v = 0; v < BV; v++)
+        wh_v_store_u8(out + 16 * v, wh_v_min(wh_v_rint(wh_v_mul(x[v], wh_v_set1(inverse))), wh_v_set1(255)));
     return max / 255;
 }
 
@@ -127,13 +120,14 @@ static inline __attribute__((always_inline)) void queries(const wh_attn_query *q
 
 void WH_OP(attn_close)(const wh_attn_query *q, size_t nq, const wh_kv8 *kv, size_t hd)
 {
-    size_t i = 0;
-    for (; i + TQ <= nq; i += TQ) queries(q + i, kv, hd, TQ);
+    for (size_t n; nq; q += n, nq -= n) {
+        switch (n = next_tile(nq, TQ)) {
+        case TQ: queries(q, kv, hd, TQ); break;
 #if defined(__AVX512BW__)
-    if (nq - i >= 3) {
-        queries(q + i, kv, hd, 3);
-        i += 3;
-    }
+        case 3: queries(q, kv, hd, 3); break;
+        case 2: queries(q, kv, hd, 2); break;
 #endif
-    for (; i < nq; i++) queries(q + i, kv, hd, 1);
+        default: queries(q, kv, hd, 1); n = 1;
+        }
+    }
 }

@@ -86,19 +86,23 @@ static inline __attribute__((always_inline)) void queries(const wh_attn_query *q
 
 void WH_OP(attn_open)(const wh_attn_query *q, size_t nq, const uint16_t *k, const uint16_t *v, size_t hd)
 {
-    /* Queries that see the same number of keys go together. */
-    for (size_t i = 0, same; i < nq; i += same) {
-        for (same = 1; same < TQ && i + same < nq && q[i + same].keys == q[i].keys; same++) {}
-        switch (same) {
-        case TQ: queries(q + i, k, v, hd, TQ); break;
+    for (size_t n; nq; q += n, nq -= n) {
+        size_t same = 1; /* queries that see the same number of keys go together */
+        while (same < nq && q[same].keys == q[0].keys) same++;
+        switch (n = next_tile(same, TQ)) {
+        case TQ: queries(q, k, v, hd, TQ); break;
 #if defined(__AVX512F__)
-        case 5: queries(q + i, k, v, hd, 5); break;
-        case 4: queries(q + i, k, v, hd, 4); break;
-        case 3: queries(q + i, k, v, hd, 3); break;
-        case 2: queries(q + i, k, v, hd, 2); break;
+        case 5: queries(q, k, v, hd, 5); break;
+        case 4: queries(q, k, v, hd, 4); break;
+        case 3: queries(q, k, v, hd, 3); break;
+        case 2: queries(q, k, v, hd, 2); break;
+#elif defined(__AVX2__)
+        case 2: queries(q, k, v, hd, 2); break;
+#elif defined(__aarch64__)
+        case 3: queries(q, k, v, hd, 3); break;
+        case 2: queries(q, k, v, hd, 2); break;
 #endif
-        default:
-            for (size_t j = 0; j < same; j++) queries(q + i + j, k, v, hd, 1);
+        default: queries(q, k, v, hd, 1); n = 1;
         }
     }
 }

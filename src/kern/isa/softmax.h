@@ -1,4 +1,5 @@
-/* softmax: the running softmax of one query over one more block, for both kinds of KV block. */
+/* softmax: what both kinds of KV block share: the running softmax of one query over one more block, and how many
+ * queries go through the registers together. */
 #ifndef WH_KERN_ISA_SOFTMAX_H
 #define WH_KERN_ISA_SOFTMAX_H
 
@@ -28,6 +29,14 @@ static inline float softmax(float s[WH_KV_BLOCK], float ml[2], size_t keys)
     ml[1] = fmaf(ml[1], a, wh_v_sum(sum));
     ml[0] = m;
     return a;
+}
+
+/* Queries of the next tile when nq are left and `most` fit: about as many in each, so that none comes alone
+ * (7 heads of a group: 4 and 3). */
+static inline size_t next_tile(size_t nq, size_t most)
+{
+    size_t tiles = (nq + most - 1) / most;
+    return (nq + tiles - 1) / tiles;
 }
 
 #endif

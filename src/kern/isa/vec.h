@@ -65,6 +65,11 @@ static inline int32_t wh_v_store_s8(int8_t *p, wh_v a)
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(n));
     return _mm512_reduce_add_epi32(n);
 }
+/* whole numbers within uint8, stored as such */
+static inline void wh_v_store_u8(uint8_t *p, wh_v a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+}
 /* a in lanes below n, b in the others */
 static inline wh_v wh_v_first(int n, wh_v a, wh_v b)
 {
@@ -135,6 +140,13 @@ static inline int32_t wh_v_store_s8(int8_t *p, wh_v x)
     __m128i sum = _mm_madd_epi16(_mm_add_epi16(lo, hi), _mm_set1_epi16(1));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+}
+static inline void wh_v_store_u8(uint8_t *p, wh_v x)
+{
+    __m256i a = _mm256_cvtps_epi32(x.a), b = _mm256_cvtps_epi32(x.b);
+    __m128i lo = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    __m128i hi = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+    _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(lo, hi));
 }
 static inline wh_v wh_v_first(int n, wh_v x, wh_v y)
 {
@@ -225,6 +237,12 @@ static inline int32_t wh_v_store_s8(int8_t *p, wh_v x)
     int16x8_t lo = vcombine_s16(n[0], n[1]), hi = vcombine_s16(n[2], n[3]);
     vst1q_s8(p, vcombine_s8(vmovn_s16(lo), vmovn_s16(hi)));
     return vaddlvq_s16(vaddq_s16(lo, hi));
+}
+static inline void wh_v_store_u8(uint8_t *p, wh_v x)
+{
+    uint16x4_t n[4];
+    WH_V_FOR n[i] = vmovn_u32(vcvtnq_u32_f32(x.r[i]));
+    vst1q_u8(p, vcombine_u8(vmovn_u16(vcombine_u16(n[0], n[1])), vmovn_u16(vcombine_u16(n[2], n[3]))));
 }
 static inline wh_v wh_v_first(int n, wh_v x, wh_v y)
 {
@@ -320,6 +338,7 @@ static inline int32_t wh_v_store_s8(int8_t *p, wh_v x)
     }
     return sum;
 }
+static inline void wh_v_store_u8(uint8_t *p, wh_v x) { WH_V_FOR p[i] = (uint8_t)x.r[i]; }
 static inline wh_v wh_v_first(int n, wh_v x, wh_v y)
 {
     WH_V_FOR if (i >= n) x.r[i] = y.r[i];
@@ -327,25 +346,37 @@ static inline wh_v wh_v_first(int n, wh_v x, wh_v y)
 }
 #endif
 
-/* Sum of the lanes by the tree of CONTRACT.md: lane j + lane j + half, for half = 8, 4, 2, 1. */
-static inline float wh_v_sum(wh_v a)
-{
-    float r[16];
-    wh_v_store(r, a);
-    for (int half = 8; half; half /= 2)
-        for (int j = 0; j < half; j++) r[j] += r[j + half];
-    return r[0];
-}
-
-/* The largest lane (order does not matter for a maximum of numbers). */
-static inline float wh_v_top(wh_v a)
-{
-    float r[16];
-    wh_v_store(r, a);
-    for (int half = 8; half; half /= 2)
-        for (int j = 0; j < half; j++) r[j] = r[j] > r[j + half] ? r[j] : r[j + half];
-    return r[0];
-}
+/* The lanes folded by the tree of CONTRACT.md: lane j with lane j + half, for half = 8, 4, 2, 1. */
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+#define WH_V_HALVES(x) _mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1)
+#else
+#define WH_V_HALVES(x) (x).a, (x).b
+#endif
+#define WH_V_FOLD(name, op)                                                                                  \
+    static inline float name##_halves(__m256 a, __m256 b)                                                    \
+    {                                                                                                        \
+        __m256 x = _mm256_##op##_ps(a, b);                                                                   \
+        __m128 y = _mm_##op##_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));                    \
+        y = _mm_##op##_ps(y, _mm_movehl_ps(y, y));                                                           \
+        return _mm_cvtss_f32(_mm_##op##_ss(y, _mm_movehdup_ps(y)));                                          \
+    }                                                                                                        \
+    static inline float name(wh_v x) { return name##_halves(WH_V_HALVES(x)); }
+#else
+#define WH_V_FOLD_add(a, b) ((a) + (b))
+#define WH_V_FOLD_max(a, b) ((a) > (b) ? (a) : (b))
+#define WH_V_FOLD(name, op)                                                                                  \
+    static inline float name(wh_v x)                                                                         \
+    {                                                                                                        \
+        float r[16];                                                                                         \
+        wh_v_store(r, x);                                                                                    \
+        for (int half = 8; half; half /= 2)                                                                  \
+            for (int j = 0; j < half; j++) r[j] = WH_V_FOLD_##op(r[j], r[j + half]);                         \
+        return r[0];                                                                                         \
+    }
+#endif
+WH_V_FOLD(wh_v_sum, add)
+WH_V_FOLD(wh_v_top, max)
 
 /* The integer that stands for x: nearest, ties to even, within ±127 (also for what is not a number). */
 static inline int32_t wh_v_to_int(float x)
