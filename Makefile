@@ -201,11 +201,13 @@ bench: $(B)/whet $(BENCH) ## time the kernels and the engine on this machine
 	$(foreach b,$(BENCH),$(b) &&) $(B)/whet bench
 
 HEADS := $(wildcard models/heads/*.gguf)
+PROFILES := $(wildcard models/profiles/*.json)
 .PHONY: install uninstall
 install: all ## install the command, the libraries, the header and whet.pc under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(B)/whet $(DESTDIR)$(PREFIX)/bin/
 	$(if $(HEADS),install -d $(DESTDIR)$(PREFIX)/share/whet/heads && install -m 644 $(HEADS) $(DESTDIR)$(PREFIX)/share/whet/heads/)
+	$(if $(PROFILES),install -d $(DESTDIR)$(PREFIX)/share/whet/profiles && install -m 644 $(PROFILES) $(DESTDIR)$(PREFIX)/share/whet/profiles/)
 	install -m 644 src/whet.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(B)/libwhet.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(B)/libwhet.so $(DESTDIR)$(PREFIX)/lib/libwhet.so.$(VERSION)

@@ -12,7 +12,7 @@ int wh_cmd_eval(int argc, char **argv)
     wh_spend_opts spend = {0};
     wh_search_opts search_opts;
     wh_eval v = {.o = &o};
-    wh_buf head = {0}; /* path of one that comes with Whet */
+    wh_buf head = {0}, profile = {0}; /* paths of some that come with Whet */
     wh_err err;
     size_t n;
     int status;
@@ -27,6 +27,7 @@ int wh_cmd_eval(int argc, char **argv)
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
         wh_code code = o.data ? wh_shipped_choose(&reward, &head, machine.policy, search_opts.name, &err)
                               : wh_err_set(&err, WH_ERR_ARG, "--data is missing: usage is whet eval %s", spec.synopsis);
+        if (code == WH_OK) code = wh_shipped_profile(&spend, &profile, &machine, &reward, &err);
         if (code == WH_OK) code = wh_search_opts_choose(&v.choice, &search_opts, &reward, &err);
         if (code == WH_OK) code = wh_spend_choose(&v.spend, &spend, &search_opts, &v.choice, true, &err);
         if (code == WH_OK) code = wh_eval_solve(&v, &reward, &machine, &err);
@@ -35,5 +36,6 @@ int wh_cmd_eval(int argc, char **argv)
     wh_eval_free(&v);
     wh_search_opts_free(&search_opts);
     wh_buf_free(&head);
+    wh_buf_free(&profile);
     return status;
 }

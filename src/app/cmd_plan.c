@@ -2,6 +2,7 @@
 #include "app/cmd.h"
 #include "app/out.h"
 #include "app/reward.h"
+#include "app/shipped.h"
 #include "app/spend.h"
 #include "base/mem.h"
 #include "plan/replay.h"
@@ -180,6 +181,7 @@ int wh_cmd_plan(int argc, char **argv)
     wh_search_opts search;
     wh_search_choice choice;
     plan p = {.o = &o};
+    wh_buf profile = {0}; /* path of one that comes with Whet */
     wh_err err;
     size_t n;
     int status;
@@ -195,6 +197,7 @@ int wh_cmd_plan(int argc, char **argv)
                                                   : wh_search_opts_choose(&choice, &search, &reward, &err);
         if (code == WH_OK && !wh_spend_wanted(&spend))
             code = wh_err_set(&err, WH_ERR_ARG, "--budget is missing: usage is whet plan %s", spec.synopsis);
+        if (code == WH_OK) code = wh_shipped_profile(&spend, &profile, &machine, &reward, &err);
         if (code == WH_OK) code = wh_spend_choose(&p.spend, &spend, &search, &choice, false, &err);
         if (code == WH_OK) code = prepare(&p, argv[0], &machine, &err);
         if (code == WH_OK) code = explain(&p, &err);
@@ -202,6 +205,7 @@ int wh_cmd_plan(int argc, char **argv)
     }
     wh_spend_free(&p.spend);
     wh_load_free(&p.l);
+    wh_buf_free(&profile);
     wh_search_opts_free(&search);
     return status;
 }

@@ -70,7 +70,7 @@ int wh_cmd_solve(int argc, char **argv)
     wh_spend spend = {0};
     wh_search_opts search_opts;
     wh_search_choice choice;
-    wh_buf head = {0}; /* path of one that comes with Whet */
+    wh_buf head = {0}, profile = {0}; /* paths of some that come with Whet */
     wh_err err;
     size_t n;
     int status;
@@ -86,6 +86,7 @@ int wh_cmd_solve(int argc, char **argv)
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
         wh_interrupt_catch();
         if (wh_shipped_choose(&reward, &head, machine.policy, search_opts.name, &err) != WH_OK ||
+            wh_shipped_profile(&spend_opts, &profile, &machine, &reward, &err) != WH_OK ||
             wh_search_opts_choose(&choice, &search_opts, &reward, &err) != WH_OK ||
             wh_spend_choose(&spend, &spend_opts, &search_opts, &choice, false, &err) != WH_OK)
             status = wh_out_error(&err);
@@ -94,5 +95,6 @@ int wh_cmd_solve(int argc, char **argv)
     wh_spend_free(&spend);
     wh_search_opts_free(&search_opts);
     wh_buf_free(&head);
+    wh_buf_free(&profile);
     return status;
 }

@@ -16,13 +16,13 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Empty: there is none. */
-static void find_folder(wh_buf *out)
+/* The folder of that name ("heads", "profiles"); empty: there is none. */
+static void find_folder(wh_buf *out, const char *name)
 {
-    static const char *const beside[] = {"/../share/whet/heads", "/../../models/heads"};
-    const char *named = getenv("WHET_HEADS");
+    static const char *const beside[] = {"/../share/whet", "/../../models"};
+    const char *named = getenv("WHET_SHARE");
     if (named) {
-        wh_buf_puts(out, named);
+        wh_buf_printf(out, "%s/%s", named, name);
         return;
     }
     char self[4096];
@@ -33,7 +33,7 @@ static void find_folder(wh_buf *out)
     if (slash) *slash = '\0';
     for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
         wh_buf_clear(out);
-        wh_buf_printf(out, "%s%s", self, beside[i]);
+        wh_buf_printf(out, "%s%s/%s", self, beside[i], name);
         if (is_folder(wh_buf_str(out))) return;
     }
     wh_buf_clear(out);
@@ -79,27 +79,46 @@ static wh_code matches(bool *yes, const wh_gguf *g, const char *kind, known *pol
     return WH_OK;
 }
 
-static wh_code look_into(wh_buf *out, const char *folder, const char *name, const char *kind, known *policy, known *trunk, wh_err *err)
+/* What somebody looks for. */
+typedef struct wanted {
+    const char *ending; /* of the names of such files */
+    wh_code   (*suits)(bool *yes, struct wanted *w, const char *path, wh_err *err);
+    const char *kind;         /* of a head */
+    known       policy, trunk; /* a head's trunk; the PRM of a profile */
+    known       head;         /* of a profile */
+    bool        scored, fast;
+} wanted;
+
+static wh_code head_suits(bool *yes, wanted *w, const char *path, wh_err *err)
 {
-    static const char ending[] = ".gguf";
-    size_t n = strlen(name);
-    if (n <= sizeof ending || strcmp(name + n - (sizeof ending - 1), ending) != 0) return WH_OK;
-    wh_buf path = {0};
-    wh_buf_printf(&path, "%s/%s", folder, name);
-    wh_gguf *g = NULL;
-    bool yes = false;
-    wh_code code = wh_buf_ok(&path) ? wh_gguf_open(&g, wh_buf_str(&path), err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a path");
-    if (code == WH_OK) code = matches(&yes, g, kind, policy, trunk, err);
-    if (yes) wh_buf_puts(out, wh_buf_str(&path));
+    wh_gguf *g;
+    WH_TRY(wh_gguf_open(&g, path, err));
+    wh_code code = matches(yes, g, w->kind, &w->policy, w->trunk.path ? &w->trunk : &w->policy, err);
     wh_gguf_close(g);
-    wh_buf_free(&path);
     return code;
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+static bool ends(const char *name, const char *ending)
+{
+    size_t n = strlen(name), e = strlen(ending);
+    return n > e && strcmp(name + n - e, ending) == 0;
+}
+
+static wh_code try_file(wh_buf *out, const char *folder, const char *name, wanted *w, wh_err *err)
+{
+    wh_buf path = {0};
+    bool yes = false;
+    wh_buf_printf(&path, "%s/%s", folder, name);
+    wh_code code = wh_buf_ok(&path) ? w->suits(&yes, w, wh_buf_str(&path), err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a path");
+    if (code == WH_OK && yes) wh_buf_puts(out, wh_buf_str(&path));
+    wh_buf_free(&path);
+    return code;
+}
+
 /* Names in order, so that the choice among several does not depend on the file system. */
-static wh_code look_through(wh_buf *out, const char *folder, const char *kind, known *policy, known *trunk, wh_err *err)
+static wh_code look_through(wh_buf *out, const char *folder, wanted *w, wh_err *err)
 {
     DIR *d = opendir(folder);
     if (!d) return WH_OK;
@@ -107,6 +126,7 @@ static wh_code look_through(wh_buf *out, const char *folder, const char *kind, k
     size_t n = 0;
     wh_code code = WH_OK;
     for (struct dirent *e; code == WH_OK && (e = readdir(d)) != NULL;) {
+        if (!ends(e->d_name, w->ending)) continue;
         char **more = wh_mem_resize(list, n + 1, sizeof *more);
         if (more) list = more;
         if (!more || !(list[n] = wh_mem_strndup(e->d_name, strlen(e->d_name)))) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for names");
@@ -114,21 +134,27 @@ static wh_code look_through(wh_buf *out, const char *folder, const char *kind, k
     }
     closedir(d);
     if (n) qsort(list, n, sizeof *list, by_name);
-    for (size_t i = 0; code == WH_OK && i < n && !out->len; i++) code = look_into(out, folder, list[i], kind, policy, trunk, err);
+    for (size_t i = 0; code == WH_OK && i < n && !out->len; i++) code = try_file(out, folder, list[i], w, err);
     for (size_t i = 0; i < n; i++) free(list[i]);
     free(list);
     return code;
 }
 
-wh_code wh_shipped_find(wh_buf *out, const char *kind, const char *policy, const char *trunk, wh_err *err)
+/* Append the first file of the folder that suits. */
+static wh_code find(wh_buf *out, const char *folder_name, wanted *w, wh_err *err)
 {
-    known p = {.path = policy}, t = {.path = trunk};
     wh_buf folder = {0};
-    find_folder(&folder);
-    wh_code code = folder.len ? look_through(out, wh_buf_str(&folder), kind, &p, trunk ? &t : &p, err) : WH_OK;
-    if (code != WH_OK) wh_err_wrap(err, "the heads in %s", wh_buf_str(&folder));
+    find_folder(&folder, folder_name);
+    wh_code code = folder.len ? look_through(out, wh_buf_str(&folder), w, err) : WH_OK;
+    if (code != WH_OK) wh_err_wrap(err, "the files in %s", wh_buf_str(&folder));
     wh_buf_free(&folder);
     return code;
+}
+
+wh_code wh_shipped_find(wh_buf *out, const char *kind, const char *policy, const char *trunk, wh_err *err)
+{
+    wanted w = {.ending = ".gguf", .suits = head_suits, .kind = kind, .policy.path = policy, .trunk.path = trunk};
+    return find(out, "heads", &w, err);
 }
 
 /* ---- for a run --------------------------------------------------------------------------------------------------------- */
@@ -165,6 +191,53 @@ wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy,
     if (found && o->prm) found = resolve(&trunk, o->prm) && is_plain_model(wh_buf_str(&trunk));
     if (found) code = wh_shipped_find(memory, "prm", wh_buf_str(&path), o->prm ? wh_buf_str(&trunk) : NULL, err);
     if (code == WH_OK && memory->len) o->head = wh_buf_str(memory);
+    wh_buf_free(&path);
+    wh_buf_free(&trunk);
+    return code;
+}
+
+/* ---- profiles ---------------------------------------------------------------------------------------------------------- */
+
+/* Is text what the file's bytes are known by? No text and no file are the same as well. */
+static wh_code is_of(bool *yes, const char *text, known *k, wh_err *err)
+{
+    if (!text || !k->path) *yes = !text && !k->path;
+    if (!text || !k->path) return WH_OK;
+    if (!k->sha256[0]) WH_TRY(wh_load_identity(k->sha256, k->path, err));
+    *yes = strcmp(text, k->sha256) == 0;
+    return WH_OK;
+}
+
+static wh_code profile_suits(bool *yes, wanted *w, const char *path, wh_err *err)
+{
+    wh_profile p;
+    WH_TRY(wh_profile_read(&p, path, err));
+    const json_t *policy = json_object_get(p.json, "policy"), *prm = json_object_get(p.json, "prm");
+    bool scored = json_is_object(prm), fast = json_object_get(policy, "form") != NULL;
+    wh_code code = WH_OK;
+    *yes = scored == w->scored && fast == w->fast;
+    if (*yes) code = is_of(yes, json_string_value(json_object_get(policy, "sha256")), &w->policy, err);
+    if (*yes && scored) code = is_of(yes, json_string_value(json_object_get(prm, "sha256")), w->trunk.path ? &w->trunk : &w->policy, err);
+    if (*yes && scored) code = is_of(yes, json_string_value(json_object_get(prm, "head_sha256")), &w->head, err);
+    wh_profile_free(&p);
+    return code;
+}
+
+wh_code wh_shipped_profile(wh_spend_opts *o, wh_buf *memory, const wh_load_opts *policy, const wh_reward_opts *reward, wh_err *err)
+{
+    if (o->profile && strcmp(o->profile, "none") == 0) {
+        o->profile = NULL;
+        return WH_OK;
+    }
+    if (o->profile || !wh_spend_wanted(o)) return WH_OK;
+    wh_buf path = {0}, trunk = {0};
+    wh_code code = WH_OK;
+    if (resolve(&path, policy->policy) && (!reward->prm || resolve(&trunk, reward->prm))) {
+        wanted w = {.ending = ".json", .suits = profile_suits, .policy.path = wh_buf_str(&path), .head.path = reward->head,
+                    .trunk.path = reward->prm ? wh_buf_str(&trunk) : NULL, .scored = wh_reward_wanted(reward), .fast = policy->fast};
+        code = find(memory, "profiles", &w, err);
+    }
+    if (code == WH_OK && memory->len) o->profile = wh_buf_str(memory);
     wh_buf_free(&path);
     wh_buf_free(&trunk);
     return code;

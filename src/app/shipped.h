@@ -1,12 +1,13 @@
-/* shipped: the heads that come with Whet, found by what a head file says it was fitted for.
+/* shipped: the heads and profiles that come with Whet, found by what each says it was fitted for.
  *
- * They are the head files (fit/head.h) of one folder: $WHET_HEADS, or share/whet/heads beside the folder of the
- * program, or models/heads of the source tree that the program was built in.
+ * They are the files of heads/ (fit/head.h) and profiles/ (plan/profile.h) in one folder: $WHET_SHARE, or share/whet
+ * beside the folder of the program, or models/ of the source tree that the program was built in.
  */
 #ifndef WH_APP_SHIPPED_H
 #define WH_APP_SHIPPED_H
 
 #include "app/reward.h"
+#include "app/spend.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -19,5 +20,10 @@ wh_code wh_shipped_find(wh_buf *out, const char *kind, const char *policy, const
  * memory holds the path; policy and strategy as typed: majority and cot have no use for scores. To be called before
  * anything asks whether a PRM is wanted. */
 wh_code wh_shipped_choose(wh_reward_opts *o, wh_buf *memory, const char *policy, const char *strategy, wh_err *err);
+
+/* What the options leave open about a budget: without --profile, the one for this policy, form of weights and PRM, whose
+ * options are those that wh_shipped_choose has completed. "--profile none" asks for priors, and becomes no --profile.
+ * memory holds the path. */
+wh_code wh_shipped_profile(wh_spend_opts *o, wh_buf *memory, const wh_load_opts *policy, const wh_reward_opts *reward, wh_err *err);
 
 #endif

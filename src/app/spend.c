@@ -14,7 +14,7 @@ const wh_opt wh_spend_options[WH_SPEND_OPTIONS] = {
     WH_OPT_STRING(wh_spend_opts, difficulty, "difficulty-head", "FILE", NULL,
                   "judges problems by their prompts: see `whet fit` (default: one that comes with Whet; none)"),
     WH_OPT_STRING(wh_spend_opts, energy, "energy", "J", NULL, "the same in joules, where the machine says what it draws"),
-    WH_OPT_STRING(wh_spend_opts, profile, "profile", "FILE", NULL, "what `whet calibrate` fitted for this model; default: priors"),
+    WH_OPT_STRING(wh_spend_opts, profile, "profile", "FILE", NULL, "what `whet calibrate` fitted for this model (none: priors; default: one that comes with Whet, or priors)"),
     WH_OPT_STRING(wh_spend_opts, scheduler, "scheduler", "P", NULL,
                   "who decides: adaptive (default), set (with --budget-total), calibrated, paper, fixed; with parameters as in adaptive:sure=0.99"),
     WH_OPT_STRING(wh_spend_opts, time, "time", "S", NULL, "the same in seconds: 30s, 2m"),

@@ -49,8 +49,8 @@ tail -n 1 b | cmp a - && echo "cut: the same"
 check score --prm "$golden/prm/judge.gguf" --kind judge $both --limit-problems 5 --json | grep -o '"samples":[0-9]*,"problems":[0-9]*'
 check score --prm "$golden/prm/judge.gguf" --kind judge $both --out scores
 note a head that comes with Whet is taken by itself, where the policy is the one that it is for
-mkdir heads
-cp own.gguf hard.gguf heads/
+mkdir -p share/heads
+cp own.gguf hard.gguf share/heads/
 prm_of() { "$whet" solve "$@" --n 2 --json 'What is 1 + 2?' 2>/dev/null | grep -o '"prm":["n][^,}]*'; }
 prm_of --policy "$m"
 prm_of --policy "$m" --prm none
@@ -58,12 +58,12 @@ prm_of --policy "$m" --strategy majority
 prm_of --policy "$golden/markov.gguf"
 "$whet" pack "$m" -o packed.gguf >/dev/null
 prm_of --policy packed.gguf
-"$whet" fit prm --trunk "$golden/prm/judge.gguf" $both --l2 1 -o heads/other.gguf >/dev/null 2>&1
+"$whet" fit prm --trunk "$golden/prm/judge.gguf" $both --l2 1 -o share/heads/other.gguf >/dev/null 2>&1
 prm_of --policy "$m" --prm "$golden/prm/judge.gguf"
 prm_of --policy "$golden/markov.gguf" --prm "$golden/prm/judge.gguf" || check solve --policy "$golden/markov.gguf" --prm "$golden/prm/judge.gguf" 'What is 1 + 2?'
 check eval --policy "$m" --data one.jsonl --limit 2 --n 2 --json | grep -o '"prm":["n][^,}]*'
 check solve --policy "$m" --prm none --prm-head own.gguf 'What is 1 + 2?'
-rm -r heads
+rm -r share
 note how hard problems are, by a head on the policy
 check difficulty --policy "$m" --data one.jsonl --head hard.gguf --limit 3 --batch 2 | sed 's/"pass":0[0-9.]*/"pass":P/'
 check difficulty --policy "$m" --data one.jsonl --head own.gguf

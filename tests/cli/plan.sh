@@ -37,6 +37,18 @@ check plan $m 'What is 1 + 1?'
 check plan $m --time 3s 'What is 1 + 1?'
 check calibrate --bank b
 check calibrate -o p.json --data set.jsonl
+note a profile that comes with Whet is taken by itself, where model and PRM are those that it is for
+profile_of() { "$whet" solve $m --budget 40M "$@" 'What is 1 + 1?' 2>/dev/null | grep -o 'no profile: priors' || echo "a profile"; }
+mkdir -p share/profiles
+profile_of
+cp p.json share/profiles/
+profile_of
+profile_of --profile none
+profile_of --prm "$golden/prm/judge.gguf" --prm-kind judge
+cp other.json share/profiles/p.json
+profile_of
+check plan $m --budget 40M --profile none 'What is 1 + 1?' | grep 'profile'
+rm -r share
 note nonsense
 check replay
 check replay --bank j
@@ -65,7 +77,7 @@ check solve $m --budget 1M 'What is 1 + 1?'
 check solve $m --tokens 40 --scheduler fixed:n=9 'What is 1 + 1?'
 check solve $m --budget 20M --strategy majority --n 3 'What is 1 + 1?'
 check solve $m --budget 20M --prm-kind judge --prm "$golden/markov.gguf" --strategy beam --n 4 'What is 1 + 1?'
-check solve $m --scheduler calibrated --profile none 'What is 1 + 1?'
+check solve $m --scheduler calibrated --profile missing.json 'What is 1 + 1?'
 for words in '--time 0' '--time soon' '--budget-total 1T' '--scheduler set' '--scheduler nice' '--budget 1Z' '--profile b' '--budget -1'; do
     check solve $m $words 'What is 1 + 1?'
 done
