@@ -155,6 +155,7 @@ wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *polic
     s->live.task = (wh_task){.policy = costs->policy, .prm = costs->prm, .has_prm = costs->has_prm};
     s->live.attached = costs->attached;
     s->live.around = (double)costs->around;
+    s->live.block = WH_KV_BLOCK;
     WH_TRY(wh_belief_create(&s->live.belief, &s->profile.votes, err));
     return open_head(s, policy, err);
 }

@@ -75,7 +75,11 @@ void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t 
     c->view.task.prompt_tokens = (double)prompt_tokens;
     c->view.task.prm_prompt_tokens = (double)prm_prompt_tokens;
     c->view.task.answer_tokens = c->view.task.step_tokens = step;
-    if (live->task.has_prm && !live->attached) c->view.question = c->question = wh_strategy_compute(&live->task.prm, 0, (double)prm_prompt_tokens, 0);
+    if (live->task.has_prm && !live->attached) {
+        size_t tail = live->block ? prm_prompt_tokens % live->block : 0;
+        c->view.question = wh_strategy_compute(&live->task.prm, 0, (double)prm_prompt_tokens, 0);
+        c->view.again = wh_strategy_compute(&live->task.prm, (double)(prm_prompt_tokens - tail), (double)tail, 0);
+    }
     c->view.task.prm_answer_tokens = step + live->around;
 }
 
@@ -106,12 +110,12 @@ void wh_live_params(wh_params *out, wh_case *c)
 
 /* ---- what was seen ------------------------------------------------------------------------------------------------ */
 
-/* The PRM has read a sample; the question with the first. */
+/* The PRM has read a sample; the whole question with the first. */
 static void pay_score(wh_case *c, double tokens, double steps)
 {
     const wh_task *t = &c->view.task;
     double read = c->live->attached ? tokens - tokens / fmax(steps, 1) : tokens + steps * c->live->around;
-    spend(c, 0, wh_strategy_compute(&t->prm, t->prm_prompt_tokens, read, steps) + c->view.question);
+    spend(c, 0, wh_strategy_compute(&t->prm, t->prm_prompt_tokens, read, steps) + (c->view.question > 0 ? c->view.question : c->view.again));
     c->view.question = 0;
 }
 
@@ -151,6 +155,7 @@ wh_code wh_live_see(wh_case *c, const char *answer, uint32_t tokens, const doubl
     if (n_scores) {
         c->seen[c->view.n - 1].scored = true;
         c->seen[c->view.n - 1].score = wh_aggregate_scores(c->live->aggregate, scores, n_scores);
+        c->view.question = 0;
     }
     return WH_OK;
 }
@@ -274,7 +279,6 @@ static wh_code advance(wh_tree *t, uint32_t lane, const void *params_, void *sta
     bool begun = t->nodes[0].first_child != 0;
     if (!begun) {
         spend(c, wh_case_prompt(c), 0);
-        c->view.question = c->question;
         c->part = c->view.n;
         wh_view_expect(&c->view);
     }
@@ -348,6 +352,7 @@ wh_code wh_live_take_search(wh_case *c, const wh_result *r, wh_err *err)
 {
     double policy = (double)wh_ledger_total(&r->policy), prm = (double)wh_ledger_total(&r->prm);
     c->view.searched = c->view.scoring = true;
+    c->view.question = 0;
     c->searched += policy + prm;
     spend(c, policy, prm);
     for (size_t i = 0; i < r->n_samples && c->view.n < WH_PLAN_MOST; i++) {

@@ -29,6 +29,7 @@ typedef struct wh_live {
     wh_task           task;     /* costs; sizes are set per problem */
     bool              attached; /* the PRM is a head on the policy */
     double            around;   /* tokens that the PRM reads around each step */
+    size_t            block;    /* tokens: what was read before is found up to a multiple of these; 0: all of it */
     size_t            most;     /* samples of a problem, at most */
     double            budget;   /* FLOPs per problem; INFINITY: none */
     double            tokens;   /* to be generated per problem; INFINITY: no limit */
@@ -44,7 +45,6 @@ typedef struct wh_case {
     wh_seen        seen[WH_PLAN_MOST];
     char          *answers[WH_PLAN_MOST]; /* NULL: does not vote */
     size_t         shared;                /* of the prompt's tokens: computed for another problem of the run already */
-    double         question;              /* FLOPs of the PRM reading the question, once in every part */
     double         asked;                 /* of nominal FLOPs, by estimating the difficulty */
     double         generated;             /* tokens, end tokens included */
     double         policy, prm;           /* nominal FLOPs; view.spent is their sum */

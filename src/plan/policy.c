@@ -50,7 +50,7 @@ double wh_view_scoring(const wh_view *v, double tokens)
 {
     const wh_task *t = &v->task;
     if (!t->has_prm) return v->score * tokens / v->answer; /* a bank knows what it cost, and no formula */
-    return wh_strategy_compute(&t->prm, t->prm_prompt_tokens, tokens * t->prm_answer_tokens / t->answer_tokens, tokens / t->step_tokens);
+    return wh_strategy_compute(&t->prm, t->prm_prompt_tokens, tokens * t->prm_answer_tokens / t->answer_tokens, tokens / t->step_tokens) + v->again;
 }
 
 static double logit(double p)

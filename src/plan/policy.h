@@ -37,6 +37,7 @@ typedef struct wh_view {
     double         sample;     /* FLOPs that one more sample is expected to cost, its scoring not included */
     double         score;      /* the same for scoring it */
     double         question;   /* FLOPs of the PRM reading the question; 0 once it did */
+    double         again;      /* of what it reads of it for every sample, again */
     double         round;      /* what every round costs whatever its size: the time to read the weights for every
                                   token, as FLOPs that could have been computed in it. 0 where FLOPs alone count */
     double         spent, budget; /* nominal; INFINITY: no limit */
