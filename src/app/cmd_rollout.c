@@ -7,12 +7,16 @@
 typedef struct options {
     int64_t samples, max_tokens, top_k;
     double  temperature, top_p, min_p;
+    const char *states;
+    wh_opt_ints layers;
 } options;
 
 static const wh_opt option_table[] = {
+    WH_OPT_INTS(options, layers, "layers", "L,...", NULL, 1, 4096, "--states: blocks of the policy whose output is kept (default: the last)"),
     WH_OPT_INT(options, max_tokens, "max-tokens", "K", "1024", 1, 1e6, "tokens of a sample, at most"),
     WH_OPT_FLOAT(options, min_p, "min-p", "X", "0", 0, 1, "drop tokens less probable than this part of the best; 0: off"),
     WH_OPT_INT(options, samples, "samples", "K", "8", 1, 65536, "samples of each problem"),
+    WH_OPT_STRING(options, states, "states", "FILE", NULL, "keep the policy's hidden states at step ends, for `whet fit --cache` and heads on the policy"),
     WH_OPT_FLOAT(options, temperature, "temperature", "X", "0.7", 0, 10, "of sampling: heads are for samples like these"),
     WH_OPT_INT(options, top_k, "top-k", "K", "0", 0, 1e6, "the K most probable tokens alone; 0: off"),
     WH_OPT_FLOAT(options, top_p, "top-p", "X", "1", 0, 1, "the most probable tokens that make up this probability; 1: off"),
@@ -63,6 +67,9 @@ int wh_cmd_rollout(int argc, char **argv)
         wh_code code = e.data && e.journal ? choose(&v.choice, &search, &o, &reward, &err)
                                            : wh_err_set(&err, WH_ERR_ARG, "--%s is missing: usage is whet rollout %s",
                                                         e.data ? "journal" : "data", spec.synopsis);
+        v.states = o.states;
+        v.layers = o.layers;
+        if (code == WH_OK && o.layers.n && !o.states) code = wh_err_set(&err, WH_ERR_ARG, "--layers says what --states keeps: --states FILE is missing");
         if (code == WH_OK) code = wh_eval_solve(&v, &reward, &machine, &err);
         if (code != WH_OK) status = wh_out_error(&err);
     }

@@ -2,6 +2,7 @@
 #ifndef WH_APP_EVAL_H
 #define WH_APP_EVAL_H
 
+#include "app/capture.h"
 #include "app/dataset.h"
 #include "app/forecast.h"
 #include "app/load.h"
@@ -33,6 +34,9 @@ typedef struct wh_eval {
     wh_journal         *journal;
     wh_score            score;
     wh_sizes            sizes;
+    const char         *states; /* where hidden states go; NULL: nowhere */
+    wh_opt_ints         layers; /* of them */
+    wh_capture         *capture;
     wh_spend            spend; /* on: a policy decides how many samples are drawn */
     size_t              stops[WH_WHY_MOST + 1]; /* problems by why the policy stopped */
     json_t             *parts; /* of sets, from the journal: by "wave:line" */
@@ -44,7 +48,7 @@ typedef struct wh_eval {
     uint64_t fresh_tokens;
     wh_code  code; /* why a callback wants the run to end */
     wh_err  *err;
-} wh_eval; /* starts as {.o, .choice, .spend} */
+} wh_eval; /* starts as {.o, .choice, .spend, .states, .layers} */
 
 /* eval_run.c: everything from the problem set to the result that is printed. The journal keeps what was done when it
  * fails; WH_ERR_CANCELLED: interrupted. */

@@ -72,7 +72,8 @@ static wh_code take_result(wh_eval *v, const wh_question *q, const wh_event *e, 
     wh_eval_result done = {.samples = r->samples, .right = right, .n = r->n_samples, .unscored = r->n_unscored, .policy = r->policy,
                            .prm = r->prm, .speculative = r->speculative, .seconds = now - v->last};
     v->last = now;
-    wh_code code = wh_eval_grade(right, q, r->samples, r->n_samples, err);
+    wh_code code = v->capture ? wh_capture_take(v->capture, e->tree, r, err) : WH_OK;
+    if (code == WH_OK) code = wh_eval_grade(right, q, r->samples, r->n_samples, err);
     if (code == WH_OK) code = wh_eval_measure(&done.sizes, v, e, err);
     json_t *records = json_array();
     for (size_t i = 0; code == WH_OK && v->journal && i < r->n_samples; i++)
@@ -96,6 +97,7 @@ static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
 {
     wh_backend backend;
     wh_reward_backend(&backend, &v->reward, &v->l, (size_t)v->o->batch);
+    if (v->capture) wh_capture_backend(v->capture, &backend);
     const wh_driver_opts opts = {.on_event = on_event, .user = v, .thinks = wh_chat_thinks(v->l.chat),
                                  .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
     wh_driver *d;
@@ -172,10 +174,13 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
     if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
     if (code == WH_OK) code = wh_reward_costs(&v->costs, &v->reward, &v->l, err);
     if (code == WH_OK && v->spend.on) code = wh_spend_open(&v->spend, &v->costs, &v->l, err);
+    if (code == WH_OK && v->states) code = wh_capture_open(&v->capture, v->states, &v->layers, &v->l, err);
     if (code == WH_OK) code = open_journal(v, err);
     if (code == WH_OK) code = v->spend.on ? wh_eval_spend(v, prompts, err) : solve_all(v, prompts, err);
     wh_err second;
-    wh_code closing = wh_journal_close(v->journal, &second);
+    wh_code closing = wh_capture_close(v->capture, &second);
+    if (closing == WH_OK) closing = wh_journal_close(v->journal, &second);
+    else wh_journal_close(v->journal, NULL);
     v->journal = NULL;
     if (code == WH_OK && closing != WH_OK) {
         *err = second;

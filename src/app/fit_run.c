@@ -56,16 +56,8 @@ static wh_code find_trunk(wh_fit *f, wh_err *err)
 
 static wh_code choose_layers(wh_fit *f, wh_err *err)
 {
-    const wh_opt_ints *asked = &f->o->layers;
-    f->n_layers = asked->n ? asked->n : 1;
-    f->layers[0] = (uint32_t)f->config.layers;
-    for (size_t i = 0; i < asked->n; i++) {
-        if ((size_t)asked->v[i] > f->config.layers || (i && asked->v[i] <= asked->v[i - 1]))
-            return wh_err_set(err, WH_ERR_ARG, "--layers wants ascending numbers from 1 to %zu, the blocks of %s", f->config.layers,
-                              wh_buf_str(&f->trunk.name));
-        f->layers[i] = (uint32_t)asked->v[i];
-    }
-    memcpy(f->head.layers, f->layers, sizeof f->layers);
+    WH_TRY(wh_load_layers(f->layers, &f->n_layers, &f->o->layers, f->config.layers, wh_buf_str(&f->trunk.name), err));
+    memcpy(f->head.layers, f->layers, f->n_layers * sizeof *f->layers);
     f->head.n_layers = f->n_layers;
     f->head.d = f->config.d;
     return WH_OK;

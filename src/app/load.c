@@ -58,6 +58,18 @@ wh_code wh_load_identity(char hex[65], const char *path, wh_err *err)
     return code == WH_OK && !source.s ? wh_load_sha256(hex, path, err) : code;
 }
 
+wh_code wh_load_layers(uint32_t out[WH_OPT_INTS_MAX], size_t *n, const wh_opt_ints *asked, size_t blocks, const char *model, wh_err *err)
+{
+    *n = asked->n ? asked->n : 1;
+    out[0] = (uint32_t)blocks;
+    for (size_t i = 0; i < asked->n; i++) {
+        if ((size_t)asked->v[i] > blocks || (i && asked->v[i] <= asked->v[i - 1]))
+            return wh_err_set(err, WH_ERR_ARG, "--layers wants ascending numbers from 1 to %zu, the blocks of %s", blocks, model);
+        out[i] = (uint32_t)asked->v[i];
+    }
+    return WH_OK;
+}
+
 wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err)
 {
     *out = NULL;

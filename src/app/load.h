@@ -69,4 +69,8 @@ bool    wh_load_is_packed(const wh_gguf *g);
 /* What heads know a model by: the SHA-256 of its file, or of the file that it was packed from. */
 wh_code wh_load_identity(char hex[65], const char *path, wh_err *err);
 
+/* Which blocks of a model of so many are meant: those that were asked for, or the last. WH_ERR_ARG: not ascending, or not
+ * there. */
+wh_code wh_load_layers(uint32_t out[WH_OPT_INTS_MAX], size_t *n, const wh_opt_ints *asked, size_t blocks, const char *model, wh_err *err);
+
 #endif

@@ -11,24 +11,29 @@
 
 /* ---- what is wanted, and what is there ------------------------------------------------------------------------------ */
 
-/* What a state depends on, besides trunk and layers. */
-static wh_code make_key(wh_feature *x, const wh_features *f, wh_err *err)
+wh_code wh_features_key(char key[WH_STORE_KEY], wh_features_what what, bool own, const char *problem, const void *sample, size_t n, wh_err *err)
 {
-    const wh_fit_problem *p = &f->data->problems[x->problem];
-    const wh_fit_sample *s = &p->samples[x->sample];
+    static const char *const words[] = {"steps", "before", "prompt"};
     wh_buf all = {0};
-    static const char *const what[] = {"steps", "before", "prompt"};
-    wh_buf_printf(&all, "%s %s %s ", what[f->what], f->own ? "tokens" : "text", p->sha256);
-    if (f->what != WH_FEATURES_PROMPT && f->own) wh_buf_put(&all, s->ids, s->n_ids * sizeof *s->ids);
-    if (f->what != WH_FEATURES_PROMPT && !f->own) wh_buf_put(&all, s->text, s->text_len);
+    wh_buf_printf(&all, "%s %s %s ", words[what], own ? "tokens" : "text", problem);
+    wh_buf_put(&all, sample, n);
     char hex[65];
     wh_code code = wh_buf_ok(&all) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a key");
     if (code == WH_OK) {
         wh_file_sha256(hex, all.data, all.len);
-        memcpy(x->key, hex, WH_STORE_KEY);
+        memcpy(key, hex, WH_STORE_KEY);
     }
     wh_buf_free(&all);
     return code;
+}
+
+static wh_code make_key(wh_feature *x, const wh_features *f, wh_err *err)
+{
+    const wh_fit_problem *p = &f->data->problems[x->problem];
+    const wh_fit_sample *s = &p->samples[x->sample];
+    if (f->what == WH_FEATURES_PROMPT) return wh_features_key(x->key, f->what, f->own, p->sha256, "", 0, err);
+    return wh_features_key(x->key, f->what, f->own, p->sha256, f->own ? (const void *)s->ids : s->text,
+                           f->own ? s->n_ids * sizeof *s->ids : s->text_len, err);
 }
 
 static int by_key(const void *a, const void *b)

@@ -39,6 +39,10 @@ typedef struct wh_features {
     size_t             n, missing;
 } wh_features; /* starts as {0} */
 
+/* What a state is known by in a store, besides trunk and layers: where it is read, of which problem (the sha256 of its
+ * text), and the sample's n bytes: its tokens when the trunk is the policy itself (own), else its text; none for a prompt. */
+wh_code wh_features_key(char key[WH_STORE_KEY], wh_features_what what, bool own, const char *problem, const void *sample, size_t n, wh_err *err);
+
 /* What the features are of, and those of them that the file `store` (may be NULL) has. head: the trunk and the layers
  * that are wanted; the layers that are there may be more. Borrows data and store's path. */
 wh_code wh_features_open(wh_features *f, const wh_fit_data *data, wh_features_what what, const wh_store_head *head, const char *store,

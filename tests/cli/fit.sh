@@ -30,6 +30,17 @@ strings_of() { "$whet" info "$1" --json | sed 's/.*"head"://; s/"date".*"formats
 "$whet" fit prm --trunk "$m" --journal two --journal one --data set.jsonl --threads 1 -o again.gguf >/dev/null 2>&1
 strings_of own.gguf >a
 strings_of again.gguf | cmp a - && echo "the same head"
+note the states that sampling makes anyway are those that a fit would compute
+"$whet" rollout --policy "$m" --data set.jsonl --samples 8 --journal drawn --states free.states >/dev/null 2>&1
+own="--journal drawn --data set.jsonl --step before_blank_line --l2 1"
+check fit prm --trunk "$m" $own --cache free.states -o free.gguf 2>&1 | steady | grep 'fitted\|computed'
+check fit prm --trunk "$m" $own -o paid.gguf 2>&1 | steady | grep 'fitted\|computed'
+strings_of free.gguf >a
+strings_of paid.gguf | cmp a - && echo "the same head"
+check fit difficulty --trunk "$m" $own --cache free.states 2>&1 | steady | grep 'fitted\|computed'
+check rollout --policy "$m" --data set.jsonl --journal none --states none.states --layers 99
+check rollout --policy "$m" --data set.jsonl --journal none --layers 1
+check rollout --policy "$m" --data set.jsonl --journal none --states set.jsonl
 note a kill keeps the states that were written, and a torn file goes on
 head -c 20000 own.states >torn
 check fit prm --trunk "$m" $both --cache torn --l2 1 2>&1 | steady | grep 'fitted'
