@@ -88,7 +88,7 @@ static wh_code fresh_engine(bench *b, const wh_load_opts *machine, size_t rows, 
     if (tokens > b->l.model->config.context)
         return wh_err_set(err, WH_ERR_ARG, "--prompt and --generate make %zu tokens; the model's context is %zu", tokens,
                           b->l.model->config.context);
-    return wh_load_engine(&b->l, machine, tokens, rows, 0, err);
+    return wh_load_engine(&b->l, machine, tokens, rows, 0, 0, err);
 }
 
 static wh_type commonest_type(const wh_model *m)

@@ -124,7 +124,7 @@ static wh_code run(const options *o, const wh_load_opts *machine, const char *fi
     if (code == WH_OK && ids.len < 2 * ctx)
         code = wh_err_set(err, WH_ERR_ARG, "%s has %zu tokens; two windows of %zu are the least", file, ids.len, ctx);
     if (code == WH_OK) code = meter_create(&m, ctx, err);
-    if (code == WH_OK) code = wh_load_engine(&l, machine, ctx, 1, CHUNK, err);
+    if (code == WH_OK) code = wh_load_engine(&l, machine, ctx, 1, 0, CHUNK, err);
     if (code == WH_OK) code = measure(&m, &l, &ids, o, err);
     meter_free(&m);
     wh_tok_ids_free(&ids);

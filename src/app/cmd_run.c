@@ -119,7 +119,7 @@ static wh_code run(const options *o, const wh_load_opts *machine, const char *pr
     wh_code code = wh_cmd_text(&text, prompt, "prompt", err);
     if (code == WH_OK) code = wh_load_model(&l, machine, err);
     if (code == WH_OK) code = encode(o, &l, &ids, wh_buf_str(&text), text.len, err);
-    if (code == WH_OK) code = wh_load_engine(&l, machine, ids.len + (size_t)o->max_tokens, 1, 0, err);
+    if (code == WH_OK) code = wh_load_engine(&l, machine, ids.len + (size_t)o->max_tokens, 1, 0, 0, err);
     if (code == WH_OK) {
         double began = wh_clock_now();
         code = generate(o, &l, &ids, &t, err);

@@ -245,7 +245,7 @@ static wh_code attach(judge *j, const options *o, wh_err *err)
     const wh_load_opts machine = {.policy = o->prm, .cpu_mask = o->cpu_mask, .memory = o->memory, .threads = o->threads};
     WH_TRY(wh_load_model(&j->policy, &machine, err));
     if (!j->policy.chat) return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s has no chat format that Whet knows", wh_buf_str(&j->policy.name));
-    WH_TRY(wh_load_engine(&j->policy, &machine, o->context ? (size_t)o->context : WH_PRM_CONTEXT, (size_t)o->batch, 0, err));
+    WH_TRY(wh_load_engine(&j->policy, &machine, o->context ? (size_t)o->context : WH_PRM_CONTEXT, (size_t)o->batch, 0, 0, err));
     const wh_prm_policy on = {.path = wh_buf_str(&j->policy.path), .model = j->policy.model, .tok = j->policy.tok, .chat = j->policy.chat,
                               .engine = j->policy.engine};
     const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .calibration = o->calibration ? &j->calibration : NULL};

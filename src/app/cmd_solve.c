@@ -34,7 +34,7 @@ static wh_code solve(wh_solve *v, const wh_reward_opts *reward, const wh_load_op
     WH_TRY(wh_load_prompt(v->l, ids, wh_buf_str(text), text->len, err));
     WH_TRY(wh_search_opts_suit(choice, v->l->chat, err));
     size_t wanted = v->spend->on ? DECIDED : choice->n_samples, rows = wanted < (size_t)v->o->batch ? wanted : (size_t)v->o->batch;
-    WH_TRY(wh_reward_load(&v->reward, reward, v->l, machine, ids->len + choice->max_tokens, rows, err));
+    WH_TRY(wh_reward_load(&v->reward, reward, v->l, machine, ids->len + choice->max_tokens, rows, choice->strategy->nested && !v->spend->on ? 0 : wanted, err));
     WH_TRY(open_trace(v, err));
     wh_code code = wh_solve_search(v, ids, wh_buf_str(text), rows, err);
     wh_err second;

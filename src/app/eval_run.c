@@ -93,6 +93,9 @@ static void on_event(void *user, const wh_event *e)
 
 /* ---- the run --------------------------------------------------------------------------------------------------- */
 
+/* As many problems at a time as keep the batch full while some of them end. */
+static size_t problems_at_once(const wh_eval *v) { return 2 * (size_t)v->o->batch / v->choice.n_samples + 1; }
+
 static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
 {
     wh_backend backend;
@@ -102,13 +105,12 @@ static wh_code solve_all(wh_eval *v, wh_tok_ids *prompts, wh_err *err)
                                  .speculate = v->choice.speculate, .stop = wh_interrupt_flag()};
     wh_driver *d;
     WH_TRY(wh_driver_create(&d, &backend, &opts, err));
-    /* As many problems at a time as keep the batch full while some of them end. */
-    size_t flying = 2 * (size_t)v->o->batch / v->choice.n_samples + 1, next = 0;
+    size_t next = 0;
     v->err = err;
     v->began = v->last = wh_clock_now();
     wh_code code = WH_OK;
     for (bool idle = false; code == WH_OK && v->code == WH_OK && !idle;) {
-        for (; code == WH_OK && next < v->data.n && wh_driver_active(d) < flying && !wh_interrupt_asked(); next++) {
+        for (; code == WH_OK && next < v->data.n && wh_driver_active(d) < problems_at_once(v) && !wh_interrupt_asked(); next++) {
             wh_question *q = &v->data.list[next];
             if (v->done[next]) continue;
             const wh_problem p = {.question = q->problem, .prompt = prompts[next].data, .n_prompt = prompts[next].len, .seed = q->seed,
@@ -167,11 +169,11 @@ static wh_code evaluate(wh_eval *v, const wh_reward_opts *reward, const wh_load_
         free(prompts);
         return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems");
     }
-    size_t longest = 0;
+    size_t longest = 0, paths = v->choice.strategy->nested && !v->spend.on ? 0 : problems_at_once(v) * v->choice.n_samples;
     wh_code code = wh_load_model(&v->l, machine, err);
     if (code == WH_OK) code = make_prompts(v, prompts, &longest, err);
     if (code == WH_OK) code = wh_search_opts_suit(&v->choice, v->l.chat, err);
-    if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, err);
+    if (code == WH_OK) code = wh_reward_load(&v->reward, reward, &v->l, machine, longest + v->choice.max_tokens, (size_t)v->o->batch, paths, err);
     if (code == WH_OK) code = wh_reward_costs(&v->costs, &v->reward, &v->l, err);
     if (code == WH_OK && v->spend.on) code = wh_spend_open(&v->spend, &v->costs, &v->l, err);
     if (code == WH_OK && v->states) code = wh_capture_open(&v->capture, v->states, &v->layers, &v->l, err);

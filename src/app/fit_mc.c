@@ -251,7 +251,7 @@ static wh_code label(mc *m, const wh_features *features, wh_err *err)
     WH_TRY(list_places(m, features, err));
     WH_TRY(open_journal(m, err));
     if (m->finished < m->n) {
-        WH_TRY(wh_load_engine(&m->policy, &machine, WH_PRM_CONTEXT, ROWS, 0, err));
+        WH_TRY(wh_load_engine(&m->policy, &machine, WH_PRM_CONTEXT, ROWS, 0, 0, err));
         WH_TRY(complete_all(m, ROWS, err));
     }
     for (size_t i = 0; i < m->n; i++) m->out->right[m->list[i].at] = (float)m->list[i].right / (float)m->list[i].of;

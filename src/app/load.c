@@ -112,10 +112,10 @@ wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err)
     return wh_err_wrap(err, "%s", path);
 }
 
-wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err)
+wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t paths, size_t chunk, wh_err *err)
 {
     size_t most = l->model->config.context;
-    const wh_engine_opts opts = {.memory = o->memory, .max_rows = rows, .chunk = chunk, .context = tokens < most ? tokens : most};
+    const wh_engine_opts opts = {.memory = o->memory, .max_rows = rows, .paths = paths, .chunk = chunk, .context = tokens < most ? tokens : most};
     return wh_engine_create(&l->engine, l->model, l->tok, l->par, &opts, err);
 }
 

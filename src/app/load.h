@@ -45,9 +45,9 @@ wh_code wh_load_tok(wh_tok **out, const char *reference, wh_err *err);
 wh_code wh_load_model(wh_loaded *l, const wh_load_opts *o, wh_err *err);
 void    wh_load_free(wh_loaded *l);
 
-/* An engine for sequences of `tokens` tokens (the model's own limit, if that is less), `rows` of them
- * together, prompts in pieces of `chunk` (0: the engine's defaults), within --memory. */
-wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t chunk, wh_err *err);
+/* An engine for sequences of `tokens` tokens (the model's own limit, if that is less), `rows` of them together, with
+ * `paths` that a search comes back to, prompts in pieces of `chunk` (0: the engine's defaults), within --memory. */
+wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t paths, size_t chunk, wh_err *err);
 
 /* What --cpu-mask allows here; NULL: 0, which is all. */
 wh_code wh_load_isa(wh_isa *out, const char *mask, wh_err *err);

@@ -80,7 +80,7 @@ static wh_code find_names(wh_reward *r, const wh_reward_opts *o, const wh_loaded
 }
 
 wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy, const wh_load_opts *machine, size_t tokens, size_t rows,
-                       wh_err *err)
+                       size_t paths, wh_err *err)
 {
     wh_load_opts share = *machine;
     r->form = wh_load_form(machine);
@@ -90,14 +90,14 @@ wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy,
     bool two = wh_reward_wanted(o) && !r->attached;
     if (two) share.memory /= 2;
     enum { BLANK_LINE = 4 }; /* tokens of one: a head on the policy reads it behind the last step too */
-    WH_TRY(wh_load_engine(policy, &share, tokens + (r->attached ? BLANK_LINE : 0), rows, 0, err));
+    WH_TRY(wh_load_engine(policy, &share, tokens + (r->attached ? BLANK_LINE : 0), rows, paths, 0, err));
     if (!wh_reward_wanted(o)) return WH_OK;
     const wh_prm_opts opts = {.kind = o->kind,
                               .head = o->head,
                               .calibration = r->calibrated ? &r->calibration : NULL,
                               .isa = policy->model->isa,
                               .form = r->form,
-                              .engine = {.memory = share.memory, .max_rows = rows}};
+                              .engine = {.memory = share.memory, .max_rows = rows, .paths = paths}};
     const wh_prm_policy on = {.path = wh_buf_str(&policy->path), .model = policy->model, .tok = policy->tok, .chat = policy->chat,
                               .engine = r->attached ? policy->engine : NULL};
     wh_out_progress("loading %s", wh_buf_str(&r->name));

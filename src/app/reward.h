@@ -43,9 +43,10 @@ typedef struct wh_reward {
     wh_backend_pair pair;
 } wh_reward; /* starts as {0} */
 
-/* The policy's engine (as wh_load_engine) and, when it is wanted, the PRM; --memory is divided between the two. */
+/* The policy's engine (as wh_load_engine) and, when it is wanted, the PRM, whose engine gets as many rows and paths;
+ * --memory is divided between the two. */
 wh_code wh_reward_load(wh_reward *r, const wh_reward_opts *o, wh_loaded *policy, const wh_load_opts *machine, size_t tokens, size_t rows,
-                       wh_err *err);
+                       size_t paths, wh_err *err);
 /* Borrows both. */
 void wh_reward_backend(wh_backend *out, wh_reward *r, const wh_loaded *policy, size_t rows);
 /* After the driver, before the policy. */

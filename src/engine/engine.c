@@ -28,7 +28,7 @@ struct wh_engine {
     wh_kv           kv;
     wh_cost         cost;
     wh_config       config; /* of the model, as if it had only the layers that are computed */
-    size_t          context, max_jobs, chunk, max_rows;
+    size_t          context, max_jobs, chunk, max_rows, paths;
 
     job   *waiting, **waiting_end;
     job  **active; /* in order of age */
@@ -62,23 +62,33 @@ wh_cost wh_engine_cost_of(const wh_config *c)
     return cost;
 }
 
-/* Open blocks: each job has one, a chunk of a prefix spans some more, and the tails of prompts are kept. */
-static size_t open_blocks(const wh_engine *e) { return e->max_jobs + e->max_jobs / 4 + e->chunk / WH_KV_BLOCK + 4; }
+/* Open blocks: each job has one, a chunk of a prefix spans some more, and the tails of prompts are kept; a path that
+ * goes on has a copy of its old one. */
+static size_t open_blocks(const wh_engine *e) { return e->max_jobs + e->max_jobs / 4 + e->chunk / WH_KV_BLOCK + 4 + 2 * e->paths; }
 
-static wh_code size_cache(size_t *closed, const wh_engine *e, size_t memory, size_t scratch, wh_err *err)
+/* Paths whose tails so many bytes hold. */
+static size_t paths_in(const wh_engine *e, size_t bytes)
+{
+    size_t n = bytes / (2 * wh_kv_open_bytes(&e->config));
+    return n < e->paths ? n : e->paths;
+}
+
+static wh_code size_cache(size_t *closed, wh_engine *e, size_t memory, size_t scratch, wh_err *err)
 {
     enum { USUAL_TOKENS = 2048 };
     const wh_config *c = &e->config;
     size_t one = wh_kv_closed_bytes(c), least = e->context / WH_KV_BLOCK + 1;
-    size_t fixed = scratch + open_blocks(e) * wh_kv_open_bytes(c);
+    size_t tails = 2 * e->paths * wh_kv_open_bytes(c), fixed = scratch + open_blocks(e) * wh_kv_open_bytes(c) - tails;
     if (memory) {
         if (memory < fixed + least * one)
             return wh_err_set(err, WH_ERR_BUDGET,
                               "a memory limit of %zu MiB is too small: %zu MiB for a batch of %zu and %zu MiB for one "
                               "sequence of %zu tokens are needed", memory >> 20, (fixed >> 20) + 1, e->max_jobs,
                               (least * one >> 20) + 1, e->context);
-        *closed = (memory - fixed) / one;
+        e->paths = paths_in(e, (memory - fixed - least * one) / 4);
+        *closed = (memory - fixed - 2 * e->paths * wh_kv_open_bytes(c)) / one;
     } else {
+        e->paths = paths_in(e, wh_mem_available() / 8);
         size_t room = wh_mem_available() / 2 / one;
         size_t want = e->max_jobs * (USUAL_TOKENS / WH_KV_BLOCK + 1);
         *closed = want < room ? want : room;
@@ -144,6 +154,7 @@ wh_code wh_engine_create(wh_engine **out, const wh_model *model, const wh_tok *t
     e->chunk = opts->chunk ? opts->chunk : DEFAULT_CHUNK;
     e->context = opts->context ? opts->context : model->config.context;
     e->max_rows = e->max_jobs + e->chunk;
+    e->paths = opts->paths < MOST ? opts->paths : MOST;
     wh_code code = WH_OK;
     if (opts->layers > model->config.layers)
         code = wh_err_set(err, WH_ERR_ARG, "%zu layers: the model has %zu", opts->layers, model->config.layers);

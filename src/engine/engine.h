@@ -25,6 +25,8 @@ typedef struct wh_engine_opts {
     size_t memory;    /* bytes for KV blocks and scratch; 0: what max_rows sequences of 2048 tokens need,
                          but at most half of the memory that is free */
     size_t max_rows;  /* jobs that advance together; 0: 64 */
+    size_t paths;     /* sequences that a search leaves and comes back to: room to keep the last, partly filled blocks
+                         of so many, which would be computed again otherwise; what `memory` allows of it */
     size_t chunk;     /* prompt tokens computed in one step, at most; 0: 256 */
     size_t context;   /* tokens of a sequence, at most; 0: the model's own limit */
     size_t layers;    /* blocks of the model that are computed; 0: all. With fewer there are no logits: such an engine
