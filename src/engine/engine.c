@@ -90,11 +90,12 @@ static wh_code size_cache(size_t *closed, wh_engine *e, size_t memory, size_t sc
     } else {
         e->paths = paths_in(e, wh_mem_available() / 8);
         size_t room = wh_mem_available() / 2 / one;
-        size_t want = e->max_jobs * (USUAL_TOKENS / WH_KV_BLOCK + 1);
+        size_t want = e->max_jobs * (USUAL_TOKENS / WH_KV_BLOCK + 1), waiting = e->paths * least;
+        if (want < waiting) want = waiting;
         *closed = want < room ? want : room;
         if (*closed < least) *closed = least;
     }
-    size_t most = e->max_jobs * least;
+    size_t most = (e->max_jobs + e->paths) * least;
     if (*closed > most) *closed = most;
     if (*closed > INT32_MAX / 2) *closed = INT32_MAX / 2;
     return WH_OK;

@@ -228,6 +228,40 @@ static void tokens_do_not_depend_on_company(void **state)
     }
 }
 
+/* A search leaves its paths and comes back to all of them later: with room for their last blocks every token of them is
+ * found but the last. */
+static void paths_are_found_again(void **state)
+{
+    (void)state;
+    enum { PATHS = 40, PROMPT = 70, MORE = 30 };
+    static outcome first[PATHS], then[2][PATHS];
+    for (int room = 0; room < 2; room++) {
+        wh_engine *e = make_engine((wh_engine_opts){.max_rows = 2, .chunk = 64, .context = 256, .paths = room ? PATHS : 0});
+        wh_engine_stats before, after;
+        memset(first, 0, sizeof first);
+        memset(then[room], 0, sizeof then[room]);
+        for (int round = 0; round < 2; round++) {
+            outcome *out = round ? then[room] : first;
+            wh_engine_get_stats(e, &before);
+            for (int i = 0; i < PATHS; i++) {
+                int32_t tokens[PROMPT + MORE];
+                fill_prompt(tokens, PROMPT, 0, i);
+                if (round) memcpy(tokens + PROMPT, first[i].tokens, MORE * sizeof *tokens);
+                wh_gen_spec s = spec_of(tokens, round ? PROMPT + MORE : PROMPT, 0, &out[i]);
+                s.max_tokens = MORE;
+                submit(e, &s);
+            }
+            run(e);
+        }
+        wh_engine_get_stats(e, &after);
+        uint64_t found = after.ledger.reused_tokens - before.ledger.reused_tokens;
+        if (room) assert_int_equal(found, PATHS * (PROMPT + MORE - 1));
+        else assert_true(found < PATHS * WH_KV_BLOCK);
+        wh_engine_free(e);
+    }
+    for (int i = 0; i < PATHS; i++) assert_same(&then[0][i], &then[1][i]);
+}
+
 /* With room for little more than one sequence, jobs push each other out and still get the same tokens. */
 static void tokens_do_not_depend_on_memory(void **state)
 {
@@ -809,6 +843,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_do_not_depend_on_company),
         cmocka_unit_test(tokens_do_not_depend_on_memory),
+        cmocka_unit_test(paths_are_found_again),
         cmocka_unit_test(a_shared_prompt_is_computed_once),
         cmocka_unit_test(the_same_tokens_share_their_blocks),
         cmocka_unit_test(ledger_counts_as_a_hand_does),
