@@ -4,11 +4,14 @@
 #include "plan/bank.h"
 
 typedef struct options {
-    const char *out;
+    const char    *out;
+    wh_opt_strings difficulty, scores;
 } options;
 
 static const wh_opt option_table[] = {
+    WH_OPT_STRINGS(options, difficulty, "difficulty", "FILE", "what prompts let expect: the output of `whet difficulty`; again for more"),
     WH_OPT_STRING(options, out, "o", "FILE", NULL, "where the bank goes"),
+    WH_OPT_STRINGS(options, scores, "scores", "FILE", "scores of samples that were drawn without a PRM: `whet score --out`; again for more"),
 };
 
 int wh_cmd_bank(int argc, char **argv)
@@ -24,7 +27,9 @@ int wh_cmd_bank(int argc, char **argv)
         "strategies, on the same problems, add whole searches. They must be of one policy.";
     const wh_opt_spec spec = {"bank", "JOURNAL... -o FILE", about, groups, 1, 1, 4096, false};
     if (!wh_cmd_begin(&spec, argc, argv, &n, &status)) return status;
-    wh_code code = o.out ? wh_bank_make(o.out, (const char *const *)argv, n, &problems, &err)
+    const wh_bank_sources from = {.journals = (const char *const *)argv, .n_journals = n, .scores = o.scores.v, .n_scores = o.scores.n,
+                                  .difficulty = o.difficulty.v, .n_difficulty = o.difficulty.n};
+    wh_code code = o.out ? wh_bank_make(o.out, &from, &problems, &err)
                          : wh_err_set(&err, WH_ERR_ARG, "-o is missing: usage is whet bank %s", spec.synopsis);
     if (code != WH_OK) return wh_out_error(&err);
     wh_out_printf("%s: %zu problems\n", o.out, problems);

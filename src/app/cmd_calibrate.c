@@ -32,7 +32,7 @@ static wh_code describe_estimator(const wh_estimator *e, const wh_bank *b, const
     double *pass = wh_mem_alloc(b->n, sizeof *pass), *truth = wh_mem_alloc(b->n, sizeof *truth), spearman = NAN;
     size_t table[WH_BINS][WH_BINS] = {{0}}, hits = 0;
     wh_code code = pass && truth ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the estimates");
-    if (code == WH_OK) code = wh_calibrate_estimate(pass, b, e, p, opts, NULL, PILOT, 1, 0, err);
+    if (code == WH_OK) code = wh_calibrate_estimate(pass, b, e, p, opts, PILOT, 1, 0, err);
     for (size_t i = 0; code == WH_OK && i < b->n; i++) {
         truth[i] = (double)b->problems[i].n_right / (double)b->problems[i].n;
         if (isnan(pass[i])) continue;
@@ -107,7 +107,8 @@ static wh_code draw(wh_eval *v, const options *o, wh_search_opts *search, const 
     wh_out_puts("\n");
     wh_buf_printf(bank, "%s.bank", v->o->journal);
     if (!wh_buf_ok(bank)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a path");
-    return wh_bank_make(wh_buf_str(bank), &v->o->journal, 1, &problems, err);
+    const wh_bank_sources from = {.journals = &v->o->journal, .n_journals = 1};
+    return wh_bank_make(wh_buf_str(bank), &from, &problems, err);
 }
 
 int wh_cmd_calibrate(int argc, char **argv)

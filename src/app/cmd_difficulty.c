@@ -5,6 +5,7 @@
 #include "app/load.h"
 #include "app/out.h"
 #include "app/shipped.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "reward/difficulty.h"
 
@@ -87,7 +88,9 @@ static void print_ready(run *r)
 {
     for (; r->shown < r->data.n && !isnan(r->pass[r->shown]); r->shown++) {
         const wh_question *q = &r->data.list[r->shown];
-        wh_out_json(json_pack("{s:I, s:s, s:f}", "line", (json_int_t)q->line, "id", q->id, "pass", r->pass[r->shown]));
+        char sha256[65];
+        wh_file_sha256(sha256, q->problem, strlen(q->problem));
+        wh_out_json(json_pack("{s:I, s:s, s:s, s:f}", "line", (json_int_t)q->line, "id", q->id, "problem_sha256", sha256, "pass", r->pass[r->shown]));
     }
 }
 
@@ -130,7 +133,8 @@ int wh_cmd_difficulty(int argc, char **argv)
     const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL}, WH_LOAD_GROUP(&machine)};
     static const char about[] =
         "How often a sample of the policy will be right, said before anything is written, by a head that looks at the\n"
-        "end of the prompt. A line of output per problem: {\"line\", \"id\", \"pass\": a probability}.";
+        "end of the prompt. A line of output per problem: {\"line\", \"id\", \"problem_sha256\", \"pass\"},\n"
+        "pass the probability.";
     const wh_opt_spec spec = {"difficulty", "--data FILE [--head FILE] [options]", about, groups, 2, 0, 0, false};
     size_t n;
     int status;

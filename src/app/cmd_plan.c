@@ -80,7 +80,7 @@ static void put_decision(const plan *p, const char *votes, wh_buf *text, const c
     wh_policy_decide(&a, p->spend.live.policy, &c.view, p->spend.live.params);
     wh_ballot votes_now;
     wh_view_ballot(&c.view, &votes_now);
-    double best = wh_belief_best(p->spend.live.belief, &votes_now, NULL);
+    double best = wh_belief_best(p->spend.live.outlook.usual, &votes_now, NULL);
     wh_out_printf("  %-24s", words);
     if (c.view.n) wh_out_printf("right with %2.0f %%: ", 100 * best);
     wh_out_printf("%s", describe_action(text, &a));
@@ -95,7 +95,7 @@ static void print_text(const plan *p, const outlook *ours, const outlook *one, c
     double sample = wh_bank_sample_flops(&p->cost, (uint32_t)p->prompt, (uint32_t)s->profile.tokens);
     double prompt = wh_strategy_compute(&p->cost, 0, (double)p->prompt, 0), at_least[2];
     const wh_ballot none = {0};
-    double pass = wh_belief_pass(s->live.belief, &none, at_least, wh_bin_bounds, 2);
+    double pass = wh_belief_pass(s->live.outlook.usual, &none, at_least, wh_bin_bounds, 2);
     wh_out_printf("%s with %s, %s\n", wh_buf_str(&p->l.name), wh_buf_str(&s->scheduler),
                   s->profile.fitted ? "by its profile" : "no profile: priors for a small model");
     wh_out_printf("the prompt: %zu tokens, %s; a sample: about %.0f tokens, %s\n", p->prompt, wh_out_flops(a, prompt), s->profile.tokens,
@@ -132,7 +132,7 @@ static void print_json(const plan *p, const outlook *ours, const outlook *one, c
     wh_out_json(json_pack("{s:o, s:b, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:o}, s:{s:f, s:f}, s:{s:I, s:f, s:f}}", "plan", wh_spend_json(&p->spend),
                           "fitted", p->spend.profile.fitted, "prompt_tokens", (json_int_t)p->prompt, "sample_flops",
                           wh_bank_sample_flops(&p->cost, (uint32_t)p->prompt, (uint32_t)p->spend.profile.tokens), "pass",
-                          wh_belief_pass(p->spend.live.belief, &none, NULL, NULL, 0), "expected", "samples", ours->samples, "flops", ours->flops,
+                          wh_belief_pass(p->spend.live.outlook.usual, &none, NULL, NULL, 0), "expected", "samples", ours->samples, "flops", ours->flops,
                           "right", ours->right, "why", why, "one_sample", "flops", one->flops, "right", one->right, "majority", "n",
                           (json_int_t)n_all, "flops", all->flops, "right", all->right));
 }

@@ -20,6 +20,7 @@ typedef struct item {
     const wh_fit_sample  *sample;
     char             sha256[65]; /* of problem and text: what a record is known by */
     wh_judged_sample scores;
+    uint64_t         flops; /* that they cost */
     bool             done;
     wh_job           job;
 } item;
@@ -105,8 +106,9 @@ static wh_code keep(const item *x, wh_err *err)
     if (!r->journal) return WH_OK;
     json_t *scores = json_array();
     for (size_t i = 0; i < x->scores.n; i++) json_array_append_new(scores, json_real(x->scores.scores[i]));
-    json_t *records = json_pack("[{s:s, s:s, s:s, s:I, s:b, s:o}]", "record", "scores", "sha256", x->sha256, "problem_sha256",
-                                x->problem->sha256, "sample", (json_int_t)x->sample->index, "correct", (int)x->sample->right, "scores", scores);
+    json_t *records = json_pack("[{s:s, s:s, s:s, s:I, s:b, s:o, s:I}]", "record", "scores", "sha256", x->sha256, "problem_sha256",
+                                x->problem->sha256, "sample", (json_int_t)x->sample->index, "correct", (int)x->sample->right, "scores", scores,
+                                "flops", (json_int_t)x->flops);
     wh_code code = records ? wh_journal_append(r->journal, records, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a record");
     json_decref(records);
     return code;
@@ -122,6 +124,8 @@ static void on_done(void *user, const wh_prm_result *result)
     x->job = 0;
     if (result->cancelled || r->code != WH_OK) return;
     r->flops += wh_ledger_total(&result->ledger);
+    /* Where the policy passes these states anyway, in a run that samples, the head alone is new. */
+    x->flops = wh_prm_in_passing(r->o->prm) ? result->n_new * wh_prm_cost(r->o->prm)->head : wh_ledger_total(&result->ledger);
     r->code = set_scores(x, result->scores, result->n_new, r->err);
     if (r->code == WH_OK) r->code = keep(x, r->err);
 }

@@ -146,7 +146,7 @@ static wh_code open_head(wh_spend *s, const wh_loaded *policy, wh_err *err)
     if (!wh_buf_ok(&s->head)) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a path");
     if (!s->head.len) return WH_OK;
     WH_TRY(wh_difficulty_open(&s->judge, wh_buf_str(&s->head), wh_buf_str(&policy->path), policy->model, policy->par, err));
-    return wh_live_believe(&s->live, err);
+    return WH_OK;
 }
 
 wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *policy, wh_err *err)
@@ -156,8 +156,8 @@ wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *polic
     s->live.attached = costs->attached;
     s->live.around = (double)costs->around;
     s->live.block = WH_KV_BLOCK;
-    WH_TRY(wh_belief_create(&s->live.belief, &s->profile.votes, err));
-    return open_head(s, policy, err);
+    WH_TRY(open_head(s, policy, err));
+    return wh_outlook_create(&s->live.outlook, &s->profile.votes, s->judge != NULL, err);
 }
 
 typedef struct question {
@@ -200,7 +200,7 @@ void wh_spend_free(wh_spend *s)
 {
     wh_difficulty_free(s->judge);
     wh_buf_free(&s->head);
-    wh_live_forget(&s->live);
+    wh_outlook_free(&s->live.outlook);
     wh_profile_free(&s->profile);
     wh_buf_free(&s->scheduler);
     *s = (wh_spend){0};

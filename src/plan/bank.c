@@ -60,6 +60,7 @@ static wh_code imagine(wh_bank *b, wh_bank_problem *p, const wh_belief_model *m,
                        wh_err *err)
 {
     double pass = draw_pass(m, seed, 2 * stream);
+    p->prompt_pass = NAN;
     int32_t right = -1, *said = take(b, n, sizeof *said);
     p->samples = take(b, n, sizeof *p->samples);
     if (!said || !p->samples) return wh_err_set(err, WH_ERR_NOMEM, "no memory to imagine problems");
@@ -191,6 +192,9 @@ static wh_code read_problem(reader *r, const json_t *o, wh_err *err)
     if (!p->id) return no_memory(err);
     memcpy(p->id, id, size);
     p->prompt_tokens = (uint32_t)whole(o, "prompt");
+    const json_t *pass = json_object_get(o, "prompt_pass");
+    p->prompt_pass = json_is_number(pass) ? json_number_value(pass) : NAN;
+    b->prompted = b->prompted || json_is_number(pass);
     p->prompt_flops = wh_strategy_compute(&b->cost, 0, p->prompt_tokens, 0);
     WH_TRY(read_samples(r, &p->samples, &p->n, o, err));
     for (size_t i = 0; i < p->n; i++) {

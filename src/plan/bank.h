@@ -43,6 +43,7 @@ typedef struct wh_bank_problem {
     size_t          n, n_groups;
     wh_bank_sample *samples;
     size_t          n_right;
+    double          prompt_pass; /* pass@1 as the prompt lets expect; NAN: nobody has looked */
     size_t          n_runs;
     wh_bank_run    *runs; /* at most one per search */
 } wh_bank_problem;
@@ -55,6 +56,7 @@ typedef struct wh_bank {
     size_t           n_searches;
     const json_t   **searches; /* in the header: strategy and its parameters */
     bool             scored;   /* every sample has scores, unless it has no step */
+    bool             prompted; /* some problem has a prompt_pass */
     void            *memory;   /* of samples and scores */
 } wh_bank; /* starts as {0} */
 
@@ -64,8 +66,16 @@ void    wh_bank_free(wh_bank *b);
 
 /* Make a bank file from journals: those of best_of_n hold the samples (parts of one set, or all of it; the same
  * policy and parameters), those of other strategies, on the same problems, whole searches. Problems stand in the
- * order of the set. *n_problems = how many there are. WH_ERR_ARG: journals that do not belong together. */
-wh_code wh_bank_make(const char *path, const char *const *journals, size_t n, size_t *n_problems, wh_err *err);
+ * order of the set. *n_problems = how many there are. WH_ERR_ARG: files that do not belong together. */
+typedef struct wh_bank_sources {
+    const char *const *journals;
+    size_t             n_journals;
+    const char *const *scores; /* what `whet score --journal .. --out` made of the journals: for those without a PRM */
+    size_t             n_scores;
+    const char *const *difficulty; /* lines of `whet difficulty` */
+    size_t             n_difficulty;
+} wh_bank_sources;
+wh_code wh_bank_make(const char *path, const wh_bank_sources *from, size_t *n_problems, wh_err *err);
 
 /* A bank of problems that nobody has: as the model of votes says they are, all with a prompt and samples of the same
  * sizes. For a look ahead at what a policy would do with such problems. *out is to be freed. */

@@ -1,4 +1,4 @@
-/* From journals to a bank. */
+/* From journals, and what was said of their problems and samples apart from them, to a bank. */
 #include "answer/answer.h"
 #include "base/buf.h"
 #include "base/file.h"
@@ -16,6 +16,8 @@ typedef struct maker {
     json_t *searches;
     json_t *problems; /* by the sha256 of the set and the line: {"close", "samples", "runs": [{"search", "close", "samples"}]} */
     json_t *order;    /* those keys */
+    json_t *scores;   /* records of files of scores, by "problem_sha256:sample" */
+    json_t *passes;   /* what prompts let expect, by problem_sha256 */
     /* the journal being read */
     const char *path;
     const char *set;     /* sha256 */
@@ -45,7 +47,7 @@ static wh_code take_sample(maker *m, const json_t *record, wh_err *err)
     WH_TRY(key_of_line(key, record, m, err));
     json_t *list = json_object_get(m->pending, key), *slim = json_object();
     if (!list && json_object_set_new(m->pending, key, list = json_array()) != 0) return no_memory(err);
-    static const char *const kept[] = {"answer", "tokens", "correct", "scores", "stop"};
+    static const char *const kept[] = {"sample", "answer", "tokens", "correct", "scores", "stop"};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) json_object_set(slim, kept[i], json_object_get(record, kept[i]));
     return json_array_append_new(list, slim) == 0 ? WH_OK : no_memory(err);
 }
@@ -72,6 +74,27 @@ static void learn_cost(maker *m, const json_t *close, const json_t *samples)
     }
 }
 
+/* What a file of scores says of the samples of a problem. */
+static wh_code add_scores(const maker *m, const json_t *close, json_t *samples, wh_err *err)
+{
+    const char *problem = json_string_value(json_object_get(close, "problem_sha256"));
+    json_t *s;
+    size_t i;
+    json_array_foreach(samples, i, s)
+    {
+        char key[128];
+        json_int_t index = json_integer_value(json_object_get(s, "sample"));
+        snprintf(key, sizeof key, "%s:%lld", problem ? problem : "", (long long)index);
+        const json_t *of = json_object_get(m->scores, key);
+        if (!of)
+            return wh_err_set(err, WH_ERR_ARG, "%s: sample %lld of problem %lld is in no file of scores", m->path, (long long)index,
+                              (long long)json_integer_value(json_object_get(close, "line")));
+        json_object_set(s, "scores", json_object_get(of, "scores"));
+        json_object_set(s, "prm_flops", json_object_get(of, "flops"));
+    }
+    return WH_OK;
+}
+
 static wh_code take_problem(maker *m, json_t *close, wh_err *err)
 {
     char line[32];
@@ -88,6 +111,7 @@ static wh_code take_problem(maker *m, json_t *close, wh_err *err)
         if (json_array_append_new(json_object_get(p, "runs"), run) != 0) return no_memory(err);
     } else {
         if (p) return wh_err_set(err, WH_ERR_ARG, "%s: problem %s stands in another journal too", m->path, line);
+        if (json_object_size(m->scores)) WH_TRY(add_scores(m, close, samples, err));
         p = json_pack("{s:O, s:O, s:[]}", "close", close, "samples", samples, "runs");
         if (json_object_set_new(m->problems, key, p) != 0 || json_array_append_new(m->order, json_string(key)) != 0) return no_memory(err);
         learn_cost(m, close, samples);
@@ -127,16 +151,66 @@ static wh_code take_header(maker *m, const json_t *run, wh_err *err)
     wh_code code = WH_OK;
     if (!m->policy) {
         m->policy = json_incref(json_object_get(run, "policy"));
-        m->prm = json_incref(json_object_get(run, "prm"));
+        if (!m->prm) m->prm = json_incref(json_object_get(run, "prm"));
         m->seed = json_incref(json_object_get(run, "seed"));
         m->sampling = json_incref(sampling);
     }
     if (!same(m->policy, json_object_get(run, "policy"))) code = wh_err_set(err, WH_ERR_ARG, "%s is of another policy than the first journal", m->path);
-    else if (!m->whole_search && !same(m->prm, json_object_get(run, "prm")))
+    else if (!m->whole_search && json_object_size(m->scores) && json_is_object(json_object_get(run, "prm")))
+        code = wh_err_set(err, WH_ERR_ARG, "%s has scores of its own", m->path);
+    else if (!m->whole_search && !json_object_size(m->scores) && !same(m->prm, json_object_get(run, "prm")))
         code = wh_err_set(err, WH_ERR_ARG, "%s is of another PRM than the first journal", m->path);
     else if (!m->whole_search && !same(m->sampling, sampling))
         code = wh_err_set(err, WH_ERR_ARG, "%s was sampled with other parameters than the first journal", m->path);
     json_decref(sampling);
+    return code;
+}
+
+/* ---- what was said apart from the journals -------------------------------------------------------------------------- */
+
+static wh_code take_score(void *user, const json_t *record, wh_err *err)
+{
+    maker *m = user;
+    const char *problem = json_string_value(json_object_get(record, "problem_sha256"));
+    char key[128];
+    snprintf(key, sizeof key, "%s:%lld", problem ? problem : "", (long long)json_integer_value(json_object_get(record, "sample")));
+    json_t *kept = json_pack("{s:O, s:O}", "scores", json_object_get(record, "scores"), "flops", json_object_get(record, "flops"));
+    if (!kept) return wh_err_set(err, WH_ERR_FORMAT, "%s: a record without scores or their FLOPs", m->path);
+    return json_object_set_new(m->scores, key, kept) == 0 ? WH_OK : no_memory(err);
+}
+
+/* The PRM of the bank is that of the scores. */
+static wh_code read_scores(maker *m, const char *path, wh_err *err)
+{
+    json_t *run = NULL;
+    m->path = path;
+    WH_TRY(wh_journal_read(path, &run, take_score, m, NULL, err));
+    json_t *prm = json_object_get(run, "prm");
+    wh_code code = WH_OK;
+    if (!json_is_object(prm)) code = wh_err_set(err, WH_ERR_ARG, "%s is no file of scores (`whet score --out`)", path);
+    else if (m->prm && !json_equal(m->prm, prm)) code = wh_err_set(err, WH_ERR_ARG, "%s is of another PRM than the first file of scores", path);
+    else if (!m->prm) m->prm = json_incref(prm);
+    json_decref(run);
+    return code;
+}
+
+static wh_code read_difficulty(maker *m, const char *path, wh_err *err)
+{
+    enum { LIMIT = 1 << 28 };
+    wh_buf text = {0};
+    wh_code code = wh_file_read(&text, path, LIMIT, err);
+    size_t line = 1;
+    for (char *at = code == WH_OK ? text.data : NULL, *end; code == WH_OK && at && *at; at = end, line++) {
+        end = at + strcspn(at, "\n");
+        json_t *o = json_loadb(at, (size_t)(end - at), 0, NULL);
+        const char *problem = json_string_value(json_object_get(o, "problem_sha256"));
+        json_t *pass = json_object_get(o, "pass");
+        if (!problem || !json_is_number(pass)) code = wh_err_set(err, WH_ERR_FORMAT, "%s, line %zu: not a line of `whet difficulty`", path, line);
+        else if (json_object_set(m->passes, problem, pass) != 0) code = no_memory(err);
+        json_decref(o);
+        if (*end) end++;
+    }
+    wh_buf_free(&text);
     return code;
 }
 
@@ -191,7 +265,11 @@ static json_t *each_prm(const json_t *close, const json_t *samples)
     size_t i;
     json_array_foreach((json_t *)(uintptr_t)samples, i, s) tokens += number(s, "tokens");
     json_array_foreach((json_t *)(uintptr_t)samples, i, s)
-        json_array_append_new(list, json_integer((json_int_t)(tokens > 0 ? total * number(s, "tokens") / tokens : 0)));
+    {
+        const json_t *own = json_object_get(s, "prm_flops");
+        double flops = own ? json_number_value(own) : tokens > 0 ? total * number(s, "tokens") / tokens : 0;
+        json_array_append_new(list, json_integer((json_int_t)flops));
+    }
     return list;
 }
 
@@ -225,7 +303,7 @@ static json_int_t flops_of(const json_t *close, const char *who)
     return (json_int_t)(number(l, "linear") + number(l, "attention") + number(l, "head"));
 }
 
-static json_t *problem_json(const json_t *p, const int32_t *groups)
+static json_t *problem_json(const maker *m, const json_t *p, const int32_t *groups)
 {
     const json_t *close = json_object_get(p, "close"), *samples = json_object_get(p, "samples");
     json_t *o = json_pack("{s:O, s:O, s:O, s:O}", "line", json_object_get(close, "line"), "id", json_object_get(close, "id"), "sha256",
@@ -233,6 +311,9 @@ static json_t *problem_json(const json_t *p, const int32_t *groups)
     json_t *own = samples_json(close, samples, groups), *runs = json_array(), *run;
     json_object_update(o, own);
     json_decref(own);
+    const char *sha256 = json_string_value(json_object_get(close, "problem_sha256"));
+    json_t *pass = sha256 ? json_object_get(m->passes, sha256) : NULL;
+    if (pass) json_object_set(o, "prompt_pass", pass);
     groups += json_array_size(samples);
     size_t r;
     json_array_foreach(json_object_get(p, "runs"), r, run)
@@ -270,7 +351,7 @@ static wh_code put_problem(wh_buf *text, const maker *m, size_t at, wh_err *err)
     int32_t *groups = wh_mem_alloc(n, sizeof *groups);
     const char **texts = wh_mem_alloc(n, sizeof *texts);
     wh_code code = groups && texts ? group(groups, texts, p, n, err) : no_memory(err);
-    if (code == WH_OK) code = put_line(text, problem_json(p, groups), err);
+    if (code == WH_OK) code = put_line(text, problem_json(m, p, groups), err);
     free(groups);
     free(texts);
     return code;
@@ -302,19 +383,22 @@ static wh_code compress(const char *path, const wh_buf *text, wh_err *err)
     return code;
 }
 
-wh_code wh_bank_make(const char *path, const char *const *journals, size_t n, size_t *n_problems, wh_err *err)
+wh_code wh_bank_make(const char *path, const wh_bank_sources *from, size_t *n_problems, wh_err *err)
 {
-    maker m = {.data = json_array(), .searches = json_array(), .problems = json_object(), .order = json_array(), .pending = json_object()};
+    maker m = {.data = json_array(), .searches = json_array(), .problems = json_object(), .order = json_array(), .pending = json_object(),
+               .scores = json_object(), .passes = json_object()};
     wh_buf text = {0};
     wh_code code = WH_OK;
+    for (size_t i = 0; i < from->n_scores && code == WH_OK; i++) code = read_scores(&m, from->scores[i], err);
+    for (size_t i = 0; i < from->n_difficulty && code == WH_OK; i++) code = read_difficulty(&m, from->difficulty[i], err);
     for (int searches = 0; searches < 2; searches++)
-        for (size_t i = 0; i < n && code == WH_OK; i++) code = read_journal(&m, journals[i], searches, err);
+        for (size_t i = 0; i < from->n_journals && code == WH_OK; i++) code = read_journal(&m, from->journals[i], searches, err);
     *n_problems = json_array_size(m.order);
     if (code == WH_OK && !*n_problems) code = wh_err_set(err, WH_ERR_ARG, "none of the journals is of best_of_n and holds a finished problem");
     if (code == WH_OK) code = put_all(&text, &m, err);
     if (code == WH_OK) code = compress(path, &text, err);
     wh_buf_free(&text);
-    json_t *const all[] = {m.policy, m.prm, m.sampling, m.seed, m.data, m.searches, m.problems, m.order, m.pending};
+    json_t *const all[] = {m.policy, m.prm, m.sampling, m.seed, m.data, m.searches, m.problems, m.order, m.pending, m.scores, m.passes};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) json_decref(all[i]);
     return code;
 }

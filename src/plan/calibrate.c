@@ -112,7 +112,7 @@ static void see_first(first_seen *f, const wh_bank_problem *p, size_t n, const w
     int32_t number[WH_PLAN_MOST];
     uint32_t order[WH_PLAN_MOST];
     size_t all = p->n < WH_PLAN_MOST ? p->n : WH_PLAN_MOST;
-    f->view = (wh_view){.seen = f->seen, .profile = profile, .belief = belief, .prompt_pass = NAN};
+    f->view = (wh_view){.seen = f->seen, .profile = profile, .belief = belief, .prompt_pass = p->prompt_pass};
     for (size_t i = 0; i < all; i++) order[i] = (uint32_t)i;
     for (size_t i = 0; i < n && i < all; i++) {
         size_t k = i + wh_rng_u64(seed, stream, i) % (all - i);
@@ -168,22 +168,21 @@ static wh_code fit_pilot(double *w, const wh_bank *b, const wh_profile *p, const
 }
 
 wh_code wh_calibrate_estimate(double *pass, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile, const wh_vote_opts *opts,
-                              const double *prompt_pass, size_t pilot, size_t orders, uint64_t seed, wh_err *err)
+                              size_t pilot, size_t orders, uint64_t seed, wh_err *err)
 {
-    wh_belief *belief;
-    WH_TRY(wh_belief_create(&belief, &profile->votes, err));
+    wh_outlook outlook;
     first_seen *seen = wh_mem_alloc(1, sizeof *seen);
-    for (size_t r = 0; seen && r < orders; r++)
+    wh_code code = seen ? wh_outlook_create(&outlook, &profile->votes, bank->prompted, err) : no_memory(err);
+    for (size_t r = 0; code == WH_OK && r < orders; r++)
         for (size_t i = 0; i < bank->n; i++) {
             const wh_bank_problem *p = &bank->problems[i];
-            see_first(seen, p, pilot, profile, belief, bank->scored ? opts : NULL, seed, (uint64_t)r << 32 | i);
-            if (prompt_pass) seen->view.prompt_pass = prompt_pass[i];
+            see_first(seen, p, pilot, profile, wh_outlook_belief(&outlook, p->prompt_pass), bank->scored ? opts : NULL, seed, (uint64_t)r << 32 | i);
             const wh_clues clues = {&seen->view, p->n ? (double)p->n_right / (double)p->n : NAN};
             pass[r * bank->n + i] = e->pass(&clues);
         }
-    wh_belief_free(belief);
+    if (seen) wh_outlook_free(&outlook);
     free(seen);
-    return seen ? WH_OK : no_memory(err);
+    return code;
 }
 
 /* ---- parameters by trying -------------------------------------------------------------------------------------------- */

@@ -19,42 +19,6 @@ static void spend(wh_case *c, double policy, double prm)
     c->view.spent += policy + prm;
 }
 
-/* The levels lie evenly in log-odds, from 3 % to 97 %. */
-static double level(int i)
-{
-    const int middle = WH_LIVE_LEVELS / 2;
-    return 1 / (1 + exp(-0.5 * (i - middle)));
-}
-
-static wh_belief *believe(const wh_live *live, double pass)
-{
-    int best = 0;
-    if (isnan(pass) || !live->by_prompt[0]) return live->belief;
-    for (int i = 1; i < WH_LIVE_LEVELS; i++)
-        if (fabs(level(i) - pass) < fabs(level(best) - pass)) best = i;
-    return live->by_prompt[best];
-}
-
-wh_code wh_live_believe(wh_live *live, wh_err *err)
-{
-    const wh_belief_model *m = &live->profile->votes;
-    for (int i = 0; i < WH_LIVE_LEVELS; i++) {
-        const wh_belief_model at = {(m->a + m->b) * level(i), (m->a + m->b) * (1 - level(i)), m->theta};
-        WH_TRY(wh_belief_create(&live->by_prompt[i], &at, err));
-    }
-    return WH_OK;
-}
-
-void wh_live_forget(wh_live *live)
-{
-    for (int i = 0; i < WH_LIVE_LEVELS; i++) {
-        wh_belief_free(live->by_prompt[i]);
-        live->by_prompt[i] = NULL;
-    }
-    wh_belief_free(live->belief);
-    live->belief = NULL;
-}
-
 void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t prm_prompt_tokens, double prompt_pass)
 {
     const double step = 20; /* tokens of a step, rather too few: each costs the PRM something around it */
@@ -69,7 +33,7 @@ void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t 
         .tokens_left = live->tokens,
         .task = live->task,
         .prompt_pass = prompt_pass,
-        .belief = believe(live, prompt_pass),
+        .belief = wh_outlook_belief(&live->outlook, prompt_pass),
         .profile = live->profile,
     };
     c->view.task.prompt_tokens = (double)prompt_tokens;

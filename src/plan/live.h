@@ -11,18 +11,16 @@
 #ifndef WH_PLAN_LIVE_H
 #define WH_PLAN_LIVE_H
 
+#include "plan/outlook.h"
 #include "plan/policy.h"
 #include "search/driver.h"
-
-enum { WH_LIVE_LEVELS = 15 }; /* of pass@1, as the prompt lets expect it */
 
 /* What the problems of a run share. */
 typedef struct wh_live {
     const wh_policy  *policy;
     const wh_params  *params;
     const wh_profile *profile;
-    wh_belief        *belief;
-    wh_belief        *by_prompt[WH_LIVE_LEVELS]; /* where the prompt says something: wh_live_believe; NULL: it never does */
+    wh_outlook        outlook;
     wh_draw           draw;
     wh_grouping       grouping;
     wh_aggregate      aggregate;
@@ -59,10 +57,6 @@ typedef struct wh_case {
 /* question's own: prompt_tokens, prm_prompt_tokens; prompt_pass: NAN when nobody has looked. */
 void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t prm_prompt_tokens, double prompt_pass);
 void wh_case_free(wh_case *c);
-
-/* Make by_prompt: for each level the profile's model of votes, as sure as it is, but with that mean. */
-wh_code wh_live_believe(wh_live *live, wh_err *err);
-void    wh_live_forget(wh_live *live); /* by_prompt, and belief */
 
 /* FLOPs were spent on the problem before its first part: its prompt is computed, and so much more. */
 void wh_case_asked(wh_case *c, double more);

@@ -40,7 +40,7 @@ static double mean_prm(const wh_bank_problem *p)
     return p->n ? sum / (double)p->n : 0;
 }
 
-static void begin(course *c, const wh_bank *bank, size_t problem, const wh_replay_spec *spec, wh_belief *belief, size_t order)
+static void begin(course *c, const wh_bank *bank, size_t problem, const wh_replay_spec *spec, const wh_outlook *outlook, size_t order)
 {
     const wh_bank_problem *p = &bank->problems[problem];
     c->p = p;
@@ -57,8 +57,8 @@ static void begin(course *c, const wh_bank *bank, size_t problem, const wh_repla
         .budget = spec->budget,
         .tokens_left = INFINITY,
         .task = {.prompt_tokens = p->prompt_tokens, .answer_tokens = 1, .step_tokens = 1, .policy = bank->cost},
-        .prompt_pass = spec->prompt_pass ? spec->prompt_pass[problem] : NAN,
-        .belief = belief,
+        .prompt_pass = p->prompt_pass,
+        .belief = wh_outlook_belief(outlook, p->prompt_pass),
         .profile = spec->profile,
     };
 }
@@ -170,10 +170,10 @@ static wh_outcome finish(const course *c, const wh_replay_spec *spec)
     return (wh_outcome){.right = elect(c, spec), .why = (uint8_t)c->why, .n = (uint16_t)c->view.n, .policy = c->policy, .prm = c->prm};
 }
 
-static void run_alone(wh_outcome *out, course *c, const wh_bank *bank, const wh_replay_spec *spec, wh_belief *belief, size_t order)
+static void run_alone(wh_outcome *out, course *c, const wh_bank *bank, const wh_replay_spec *spec, const wh_outlook *outlook, size_t order)
 {
     for (size_t i = 0; i < bank->n; i++) {
-        begin(c, bank, i, spec, belief, order);
+        begin(c, bank, i, spec, outlook, order);
         expect(c);
         /* The prompt is paid before the first sample, so it counts when that is decided. */
         wh_action a;
@@ -193,12 +193,12 @@ typedef struct set_run {
     wh_pick *picks;
 } set_run;
 
-static void run_set(wh_outcome *out, set_run *s, const wh_bank *bank, const wh_replay_spec *spec, wh_belief *belief, size_t order)
+static void run_set(wh_outcome *out, set_run *s, const wh_bank *bank, const wh_replay_spec *spec, const wh_outlook *outlook, size_t order)
 {
     double left = spec->budget * (double)bank->n;
     size_t n_picks;
     for (size_t i = 0; i < bank->n; i++) {
-        begin(&s->courses[i], bank, i, spec, belief, order);
+        begin(&s->courses[i], bank, i, spec, outlook, order);
         expect(&s->courses[i]);
         s->views[i] = s->courses[i].view;
         s->first[i] = bank->problems[i].prompt_flops;
@@ -226,14 +226,14 @@ wh_code wh_replay(wh_outcome *out, const wh_bank *bank, const wh_replay_spec *sp
     size_t n = spec->policy->whole_set ? bank->n : 1;
     set_run s = {wh_mem_zalloc(n, sizeof *s.courses), wh_mem_zalloc(n, sizeof *s.views), wh_mem_zalloc(n, sizeof *s.first),
                  wh_mem_zalloc(n, sizeof *s.picks)};
-    wh_belief *belief = NULL;
-    wh_code code = s.courses && s.views && s.first && s.picks ? wh_belief_create(&belief, &spec->profile->votes, err)
+    wh_outlook outlook = {0};
+    wh_code code = s.courses && s.views && s.first && s.picks ? wh_outlook_create(&outlook, &spec->profile->votes, bank->prompted, err)
                                                             : wh_err_set(err, WH_ERR_NOMEM, "no memory to replay %zu problems", n);
     for (size_t r = 0; code == WH_OK && r < spec->orders; r++) {
-        if (spec->policy->whole_set) run_set(out + r * bank->n, &s, bank, spec, belief, r);
-        else run_alone(out + r * bank->n, s.courses, bank, spec, belief, r);
+        if (spec->policy->whole_set) run_set(out + r * bank->n, &s, bank, spec, &outlook, r);
+        else run_alone(out + r * bank->n, s.courses, bank, spec, &outlook, r);
     }
-    wh_belief_free(belief);
+    wh_outlook_free(&outlook);
     free(s.courses);
     free(s.views);
     free(s.first);

@@ -9,6 +9,7 @@
 
 #include "plan/allot.h"
 #include "plan/bank.h"
+#include "plan/outlook.h"
 #include "search/vote.h"
 
 /* What one problem came to in one run. */
@@ -25,7 +26,6 @@ typedef struct wh_replay_spec {
     const wh_profile *profile;
     const wh_vote    *vote; /* of the samples; where it needs scores and not all are scored: majority */
     wh_vote_opts      vote_opts;
-    const double     *prompt_pass; /* per problem, an estimate of pass@1 before anything is drawn; NULL: none */
     double            budget; /* FLOPs per problem, or of a set over the number of its problems; INFINITY: none */
     size_t            orders;
     uint64_t          seed;

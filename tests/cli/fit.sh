@@ -77,6 +77,17 @@ check solve --policy "$m" --prm none --prm-head own.gguf 'What is 1 + 2?'
 rm -r share
 note how hard problems are, by a head on the policy
 check difficulty --policy "$m" --data one.jsonl --head hard.gguf --limit 3 --batch 2 | sed 's/"pass":0[0-9.]*/"pass":P/'
+note a bank takes scores and estimates of difficulty that were made apart from its journal
+"$whet" difficulty --policy "$m" --data set.jsonl --head hard.gguf >hard.jsonl 2>/dev/null
+"$whet" score --prm "$m" --head own.gguf $both --out scores >/dev/null 2>&1
+check bank one two --scores scores --difficulty hard.jsonl -o bank
+zstdcat bank | sed -n 1p | grep -o '"prm":{"kind":"[a-z]*"'
+zstdcat bank | sed -n 2p | grep -o '"scores":\[\|"prm_each":\[\|"prompt_pass":' | sort
+check calibrate --bank bank --orders 2 -o profile.json | grep '^prompt\|^estimator' | sed 's/ [0-9.].*/ MEASURES/'
+check bank one two --scores one -o bank
+check bank one two --difficulty set.jsonl -o bank
+head -c 4000 scores >some
+check bank one two --scores some -o bank 2>&1 | sed 's/sample [0-9]* of problem [0-9]*/sample S of problem P/'
 check difficulty --policy "$m" --data one.jsonl --head own.gguf
 check difficulty --policy "$golden/markov.gguf" --data one.jsonl --head hard.gguf
 check difficulty --policy "$m" --data one.jsonl

@@ -56,7 +56,7 @@ static void open_show(show *s, const char *policy, double budget, bool prm, size
                         .task = {.policy = s->f.policy, .prm = s->f.prm, .has_prm = prm}, .around = 1, .most = WH_PLAN_MOST,
                         .budget = budget, .tokens = INFINITY};
     assert_int_equal(wh_policy_parse(&s->live.policy, &s->params, policy, &s->profile, &err), WH_OK);
-    assert_int_equal(wh_belief_create(&s->live.belief, &s->profile.votes, &err), WH_OK);
+    assert_int_equal(wh_outlook_create(&s->live.outlook, &s->profile.votes, false, &err), WH_OK);
     wh_case_init(&s->c, &s->live, PROMPT, 9, NAN); /* the question and its marker */
 }
 
@@ -65,7 +65,7 @@ static void close_show(show *s)
     wh_driver_free(s->d);
     fake_close(&s->f);
     wh_case_free(&s->c);
-    wh_belief_free(s->live.belief);
+    wh_outlook_free(&s->live.outlook);
     run_free(&s->r);
 }
 

@@ -115,7 +115,7 @@ static void test_bank(void **state)
     must(wh_journal_close(j, &err), &err);
     const char *const all[] = {path_c, path_a, path_b};
     size_t n;
-    must(wh_bank_make(bank_path, all, 3, &n, &err), &err);
+    must(wh_bank_make(bank_path, &(wh_bank_sources){.journals = all, .n_journals = 3}, &n, &err), &err);
     assert_int_equal(n, 3);
     wh_bank b;
     must(wh_bank_read(&b, bank_path, &err), &err);
@@ -165,15 +165,15 @@ static void test_bank_refused(void **state)
     add_problem(j, 5, "p3", "1 2 3", false);
     must(wh_journal_close(j, &err), &err);
     const char *const two[] = {path_a, path_b}, *const twice[] = {path_a, path_a}, *const none[] = {bank_path};
-    assert_int_equal(wh_bank_make(bank_path, two, 2, &n, &err), WH_ERR_ARG);
+    assert_int_equal(wh_bank_make(bank_path, &(wh_bank_sources){.journals = two, .n_journals = 2}, &n, &err), WH_ERR_ARG);
     assert_non_null(strstr(err.msg, "another policy"));
-    assert_int_equal(wh_bank_make(bank_path, twice, 2, &n, &err), WH_ERR_ARG);
+    assert_int_equal(wh_bank_make(bank_path, &(wh_bank_sources){.journals = twice, .n_journals = 2}, &n, &err), WH_ERR_ARG);
     assert_non_null(strstr(err.msg, "another journal"));
-    assert_int_not_equal(wh_bank_make(bank_path, none, 1, &n, &err), WH_OK);
+    assert_int_not_equal(wh_bank_make(bank_path, &(wh_bank_sources){.journals = none, .n_journals = 1}, &n, &err), WH_OK);
     wh_bank b;
     assert_int_equal(wh_bank_read(&b, path_a, &err), WH_ERR_FORMAT); /* a journal is no bank */
     wh_bank_free(&b);
-    must(wh_bank_make(bank_path, two, 1, &n, &err), &err);
+    must(wh_bank_make(bank_path, &(wh_bank_sources){.journals = two, .n_journals = 1}, &n, &err), &err);
     wh_buf file = {0};
     must(wh_file_read(&file, bank_path, 1 << 20, &err), &err);
     for (size_t cut = 0; cut < file.len; cut += 7) {
@@ -408,7 +408,7 @@ static void test_calibrate(void **state)
     const wh_estimator *const looking[] = {&wh_estimator_pilot, &wh_estimator_posterior, &wh_estimator_oracle};
     for (size_t e = 0; e < 3; e++) {
         base = squares = 0;
-        must(wh_calibrate_estimate(pass, &bank, looking[e], &p, NULL, NULL, 4, 1, 1, &err), &err);
+        must(wh_calibrate_estimate(pass, &bank, looking[e], &p, NULL, 4, 1, 1, &err), &err);
         for (size_t i = 0; i < 400; i++) {
             double truth = (double)bank.problems[i].n_right / 16;
             base += (truth - mean) * (truth - mean);
@@ -417,7 +417,7 @@ static void test_calibrate(void **state)
         assert_true(squares < 0.75 * base);
     }
     assert_true(squares == 0); /* the oracle */
-    must(wh_calibrate_estimate(pass, &bank, &wh_estimator_prompt, &p, NULL, NULL, 4, 1, 1, &err), &err);
+    must(wh_calibrate_estimate(pass, &bank, &wh_estimator_prompt, &p, NULL, 4, 1, 1, &err), &err);
     assert_true(isnan(pass[0])); /* nobody has looked at the prompt */
     free(pass);
     bank.n = 10;
