@@ -95,4 +95,30 @@ wh_code wh_prm_head_find_steps(size_t *n_found, size_t *positions, size_t n_step
 /* Is a step read at tokens[n - 1], when `next` comes after it? */
 bool wh_prm_head_reads(const int32_t *tokens, size_t n, size_t n_prompt, int32_t next, bool before, const wh_tok *tok);
 
+/* ---- the reader (prm_open.c makes it, prm.c scores) ------------------------------------------------------------- */
+
+struct wh_prm {
+    const wh_prm_kind *kind;
+    const wh_model    *model; /* these four are own_*, or the policy's */
+    const wh_tok      *tok;
+    const wh_chat     *chat;
+    wh_engine         *engine;
+    wh_model          *own_model;
+    wh_tok            *own_tok;
+    wh_chat           *own_chat;
+    wh_engine         *own_engine; /* NULL: attached */
+    wh_prm_mlp        *head;       /* NULL: the kind reads logits */
+    wh_prm_head_use    use;        /* of it */
+    wh_prm_calibration calibration;
+    int32_t            marker, good, bad;
+    wh_cost            cost;
+    uint64_t           head_flops; /* of the head, so far */
+    struct wh_prm_ticket *tickets; /* scorings under way */
+    struct wh_prm_ticket *known; /* those that need no job; the next step answers them */
+    wh_probe           probe; /* attached alone */
+};
+
+/* A wh_probe's look, for a head on the policy; ctx is the wh_prm. */
+bool wh_prm_look(void *ctx, double *value, const int32_t *tokens, size_t n, size_t begin, int32_t next, const float *state);
+
 #endif
