@@ -58,8 +58,8 @@ typedef struct wh_tally {
 
 typedef struct wh_vote_opts {
     wh_aggregate aggregate;
-    /* log_odds: logit of the probability that a sample is right = slope * logit(score) + offset, fitted on
-     * solved problems; slope 0 stands for 1, an uncalibrated PRM. */
+    /* log_odds: the weight of a sample = slope * ln(score / (1 - score)) + offset; slope 0: the usual ones, fitted on
+     * solved problems. */
     double slope, offset;
 } wh_vote_opts;
 

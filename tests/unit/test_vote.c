@@ -55,7 +55,8 @@ static const char *elect(const wh_vote *v, const wh_vote_opts *o, wh_grouping g,
     elect(&wh_vote_##vote, &(wh_vote_opts)opts, WH_GROUP_##grouping, (const ballot[]){__VA_ARGS__},           \
           sizeof((const ballot[]){__VA_ARGS__}) / sizeof(ballot))
 #define PLAIN     {.aggregate = WH_AGGREGATE_last}
-#define OFFSET_50 {.offset = 50}
+#define OFFSET_50 {.slope = 1, .offset = 50}
+#define ODDS_ALONE {.slope = 1}
 
 static void aggregates_of_a_path(void **state)
 {
@@ -106,14 +107,17 @@ static void prm_vote_sums(void **state)
 static void log_odds_finds_the_most_probable(void **state)
 {
     (void)state;
-    /* Two answers: .9 has odds 9, twice .7 has odds 5.4, three times 12.7. */
-    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .9}, {"2", .7}, {"2", .7}), "1");
-    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .9}, {"2", .7}, {"2", .7}, {"2", .7}), "2");
+    /* With independent samples: .9 has odds 9, twice .7 has odds 5.4, three times 12.7. */
+    assert_string_equal(ELECT(log_odds, ODDS_ALONE, MATH, {"1", .9}, {"2", .7}, {"2", .7}), "1");
+    assert_string_equal(ELECT(log_odds, ODDS_ALONE, MATH, {"1", .9}, {"2", .7}, {"2", .7}, {"2", .7}), "2");
     /* A sum of scores would choose 2; each of its samples is probably wrong. */
-    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .6}, {"2", .3}, {"2", .3}, {"2", .3}), "1");
+    assert_string_equal(ELECT(log_odds, ODDS_ALONE, MATH, {"1", .6}, {"2", .3}, {"2", .3}, {"2", .3}), "1");
     assert_string_equal(ELECT(prm_vote, PLAIN, MATH, {"1", .6}, {"2", .3}, {"2", .3}, {"2", .3}), "2");
-    /* Many different wrong answers make agreement worth more: odds of .45 against a guess among 5 others. */
-    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .6}, {"2", .45}, {"2", .45}, {"3", .1}, {"4", .1}, {"5", .1}), "2");
+    /* The usual weights: agreement counts too; a sample of .9 weighs less than two of .5, more than two of .1. */
+    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .9}, {"2", .5}, {"2", .5}), "2");
+    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .9}, {"2", .1}, {"2", .1}), "1");
+    /* A sample that is almost certainly wrong counts against its answer. */
+    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .01}, {"2", .05}, {"1", .001}), "2");
     /* A large offset makes it a majority, whatever the scores say. */
     assert_string_equal(ELECT(log_odds, OFFSET_50, MATH, {"1", .99}, {"2", .01}, {"2", .01}), "2");
     /* Scores of 0 and 1 stay finite: one certain sample does not outvote ten good ones. */
