@@ -295,10 +295,8 @@ static wh_code run_json(json_t **out, const judge *j, const options *o, const wh
     char head[65];
     if (o->head) WH_TRY(wh_load_sha256(head, o->head, err));
     json_t *calibration = o->calibration ? json_pack("[f, f]", j->calibration.slope, j->calibration.offset) : NULL;
-    *out = json_pack("{s:{s:s, s:s, s:s?, s:o*}, s:{s:s, s:s}, s:b, s:I}", "prm", "kind", wh_prm_name(j->prm), "sha256", j->sha256,
-                     "head_sha256", o->head ? head : NULL, "calibration", calibration, "policy", "name", data->policy_name, "sha256", data->policy_sha256, "own_tokens",
-                     j->policy.engine != NULL, "context", (json_int_t)o->context);
-    return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
+    return wh_scores_header(out, wh_prm_name(j->prm), j->sha256, o->head ? head : NULL, calibration, data, j->policy.engine != NULL,
+                            (size_t)o->context, err);
 }
 
 static wh_code score_journals(const options *o, judge *j, wh_err *err)

@@ -2,6 +2,7 @@
 #ifndef WH_APP_FIT_H
 #define WH_APP_FIT_H
 
+#include "app/judged.h"
 #include "app/load.h"
 #include "app/samples.h"
 #include "fit/features.h"
@@ -9,7 +10,7 @@
 #include "fit/train.h"
 
 typedef struct wh_fit_opts {
-    const char    *trunk, *cache, *out, *mc_journal;
+    const char    *trunk, *cache, *out, *mc_journal, *unseen;
     wh_opt_ints    layers;
     wh_opt_strings test;
     int64_t        batch, folds, hidden, epochs, seed, mc, mc_problems;
@@ -19,7 +20,7 @@ typedef struct wh_fit_opts {
 } wh_fit_opts;
 
 extern const wh_opt wh_fit_options[];
-enum { WH_FIT_OPTIONS = 21 };
+enum { WH_FIT_OPTIONS = 22 };
 #define WH_FIT_GROUP(values) {"Head", wh_fit_options, WH_FIT_OPTIONS, values, NULL}
 
 typedef struct wh_fit {
@@ -64,6 +65,12 @@ typedef struct wh_fit_mc {
     double   seconds;
 } wh_fit_mc; /* starts as {0} */
 wh_code wh_fit_mc_labels(wh_fit *f, wh_fit_mc *out, const wh_features *features, wh_err *err);
+
+/* fit_unseen.c. What the fits of the folds gave for the data that they had not seen, to --unseen when it is asked for: for
+ * a bank, so that a profile can be fitted on the same problems as the head. prm: after the head was written (its sha256 is
+ * in the file), as `whet score --out` writes; difficulty: as `whet difficulty` does. set: with its points' scores. */
+wh_code wh_fit_unseen_scores(const wh_fit *f, const wh_judged_sample *samples, wh_err *err);
+wh_code wh_fit_unseen_passes(const wh_fit *f, const wh_train_set *set, wh_err *err);
 
 /* fit_prm.c, fit_difficulty.c: the whole of it, what is printed too. */
 wh_code wh_fit_prm(wh_fit *f, wh_err *err);

@@ -69,6 +69,7 @@ static wh_code train(wh_fit *f, outcome *out, wh_err *err)
         code = wh_fit_train(f, &set, WH_TRAIN_BY_LOSS, false, err);
     }
     if (code == WH_OK) code = measure(out, &set, err);
+    if (code == WH_OK) code = wh_fit_unseen_passes(f, &set, err);
     wh_fit_set_free(&set);
     wh_err second;
     wh_code closing = wh_features_close(&features, code == WH_OK ? err : &second);

@@ -40,7 +40,28 @@ static size_t count_rows(const wh_features *features, bool last_only)
 
 static wh_features_what what_of(const wh_fit *f) { return strcmp(f->o->step, "blank_line") == 0 ? WH_FEATURES_STEPS : WH_FEATURES_BEFORE; }
 
-static wh_code train(wh_fit *f, wh_fit_mc *mc, wh_err *err)
+/* The scores of samples by fits that had not seen their problems, from the points of a set; in the order of the data. */
+static wh_code take_unseen(wh_judged_sample **out, const wh_fit *f, const wh_train_set *set, const wh_features *features, bool last_only, wh_err *err)
+{
+    size_t at = 0;
+    wh_judged_sample *list = *out = wh_mem_zalloc(features->n, sizeof *list);
+    if (!list) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", f->data.n_samples);
+    for (size_t i = 0; i < features->n; i++) {
+        size_t n = last_only && features->list[i].rows ? 1 : features->list[i].rows;
+        list[i].scores = wh_mem_alloc(n, sizeof *list[i].scores);
+        if (!list[i].scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", n);
+        for (; list[i].n < n; at++) list[i].scores[list[i].n++] = set->points[at].score;
+    }
+    return WH_OK;
+}
+
+static void free_scores(wh_judged_sample *list, size_t n)
+{
+    for (size_t i = 0; list && i < n; i++) free(list[i].scores);
+    free(list);
+}
+
+static wh_code train(wh_fit *f, wh_fit_mc *mc, wh_judged_sample **unseen, wh_err *err)
 {
     wh_features features = {0};
     wh_train_set set = {0};
@@ -52,6 +73,7 @@ static wh_code train(wh_fit *f, wh_fit_mc *mc, wh_err *err)
         fill_rows(&set, f, &features, mc, last_only);
         code = wh_fit_train(f, &set, WH_TRAIN_BY_WITHIN, true, err);
     }
+    if (code == WH_OK && f->o->unseen) code = take_unseen(unseen, f, &set, &features, last_only, err);
     wh_fit_set_free(&set);
     wh_err second;
     wh_code closing = wh_features_close(&features, code == WH_OK ? err : &second);
@@ -91,8 +113,7 @@ static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
     if (code == WH_OK && !scores) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", data.n_samples);
     if (code == WH_OK) code = score_samples(f, scores, &features, err);
     if (code == WH_OK) code = wh_judged_count(out, &data, scores, err);
-    for (size_t i = 0; scores && i < data.n_samples; i++) free(scores[i].scores);
-    free(scores);
+    free_scores(scores, data.n_samples);
     wh_err second;
     wh_code closing = wh_features_close(&features, code == WH_OK ? err : &second);
     wh_fit_data_free(&data);
@@ -163,7 +184,8 @@ wh_code wh_fit_prm(wh_fit *f, wh_err *err)
     wh_judged *test = wh_mem_zalloc(1, sizeof *test);
     if (!test) return wh_err_set(err, WH_ERR_NOMEM, "no memory for a report");
     wh_fit_mc mc = {0};
-    wh_code code = train(f, &mc, err);
+    wh_judged_sample *unseen = NULL;
+    wh_code code = train(f, &mc, &unseen, err);
     if (code == WH_OK && f->o->test.n) code = try_on(f, test, err);
     if (code == WH_OK) {
         const wh_measure *m = &f->result.measure;
@@ -175,6 +197,8 @@ wh_code wh_fit_prm(wh_fit *f, wh_err *err)
                                                                   : "outcome, on every step";
         code = wh_fit_write(f, WH_HEAD_PRM, f->o->step, labels, metrics, sizeof metrics / sizeof metrics[0], err);
     }
+    if (code == WH_OK) code = wh_fit_unseen_scores(f, unseen, err);
+    free_scores(unseen, f->data.n_samples);
     if (code == WH_OK && f->o->json) print_json(f, &mc, test);
     else if (code == WH_OK) print_text(f, &mc, test);
     free(mc.right);

@@ -33,6 +33,7 @@ const wh_opt wh_fit_options[WH_FIT_OPTIONS] = {
                   "prm: where a step is read; before_blank_line costs a policy's own pass nothing"),
     WH_OPT_STRINGS(wh_fit_opts, test, "test", "FILE", "journals to try the finished head on; their problems must be in the --data files too"),
     WH_OPT_STRING(wh_fit_opts, trunk, "trunk", "MODEL", NULL, "name, alias or path of the model whose hidden states the head reads"),
+    WH_OPT_STRING(wh_fit_opts, unseen, "unseen", "FILE", NULL, "what the journals' problems get from fits that had not seen them, for `whet bank` (--scores, --difficulty)"),
 };
 
 /* ---- the trunk ------------------------------------------------------------------------------------------------------- */
@@ -66,6 +67,8 @@ static wh_code choose_layers(wh_fit *f, wh_err *err)
 wh_code wh_fit_begin(wh_fit *f, wh_err *err)
 {
     enum { LEAST = 4, BLOCK = 32 }; /* problems of a fold; what the kernels multiply at once */
+    if (f->o->unseen && !f->o->out)
+        return wh_err_set(err, WH_ERR_ARG, "--unseen is about a head that is written: -o FILE is missing");
     if (strcmp(f->o->arch, "mlp") == 0 && f->o->hidden % BLOCK)
         return wh_err_set(err, WH_ERR_ARG, "--hidden wants a multiple of %d, not %lld", BLOCK, (long long)f->o->hidden);
     WH_TRY(wh_samples_load(&f->data, f->from, err));

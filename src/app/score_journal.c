@@ -35,6 +35,36 @@ typedef struct run {
     wh_err     *err;
 } run;
 
+/* ---- records ------------------------------------------------------------------------------------------------------------ */
+
+wh_code wh_scores_header(json_t **out, const char *kind, const char *sha256, const char *head_sha256, json_t *calibration,
+                         const wh_fit_data *data, bool own_tokens, size_t context, wh_err *err)
+{
+    *out = json_pack("{s:{s:s, s:s, s:s?, s:o*}, s:{s:s, s:s}, s:b, s:I}", "prm", "kind", kind, "sha256", sha256, "head_sha256", head_sha256,
+                     "calibration", calibration, "policy", "name", data->policy_name, "sha256", data->policy_sha256, "own_tokens", (int)own_tokens,
+                     "context", (json_int_t)context);
+    return *out ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the journal");
+}
+
+wh_code wh_scores_key(char sha256[65], const wh_fit_problem *p, const wh_fit_sample *s, wh_err *err)
+{
+    wh_buf text = {0};
+    wh_buf_puts(&text, p->sha256);
+    wh_buf_put(&text, s->text, s->text_len);
+    wh_code code = wh_buf_ok(&text) ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a sample");
+    if (code == WH_OK) wh_file_sha256(sha256, text.data, text.len);
+    wh_buf_free(&text);
+    return code;
+}
+
+json_t *wh_scores_record(const char *key, const wh_fit_problem *p, const wh_fit_sample *s, const wh_judged_sample *scores, uint64_t flops)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < scores->n; i++) json_array_append_new(list, json_real(scores->scores[i]));
+    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:I}", "record", "scores", "sha256", key, "problem_sha256", p->sha256, "sample",
+                     (json_int_t)s->index, "correct", (int)s->right, "scores", list, "flops", (json_int_t)flops);
+}
+
 /* ---- the samples ------------------------------------------------------------------------------------------------------- */
 
 static int by_sha256(const void *a, const void *b)
@@ -53,13 +83,7 @@ static wh_code list_items(run *r, wh_err *err)
         for (size_t k = 0; k < d->problems[i].n; k++) {
             item *x = &r->items[r->n];
             *x = (item){.run = r, .problem = &d->problems[i], .sample = &d->problems[i].samples[k]};
-            wh_buf text = {0};
-            wh_buf_puts(&text, x->problem->sha256);
-            wh_buf_put(&text, x->sample->text, x->sample->text_len);
-            if (wh_buf_ok(&text)) wh_file_sha256(x->sha256, text.data, text.len);
-            bool ok = wh_buf_ok(&text);
-            wh_buf_free(&text);
-            if (!ok) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu samples", d->n_samples);
+            WH_TRY(wh_scores_key(x->sha256, x->problem, x->sample, err));
             r->sorted[r->n++] = x;
         }
     qsort(r->sorted, r->n, sizeof *r->sorted, by_sha256);
@@ -104,11 +128,7 @@ static wh_code keep(const item *x, wh_err *err)
 {
     run *r = x->run;
     if (!r->journal) return WH_OK;
-    json_t *scores = json_array();
-    for (size_t i = 0; i < x->scores.n; i++) json_array_append_new(scores, json_real(x->scores.scores[i]));
-    json_t *records = json_pack("[{s:s, s:s, s:s, s:I, s:b, s:o, s:I}]", "record", "scores", "sha256", x->sha256, "problem_sha256",
-                                x->problem->sha256, "sample", (json_int_t)x->sample->index, "correct", (int)x->sample->right, "scores", scores,
-                                "flops", (json_int_t)x->flops);
+    json_t *records = json_pack("[o]", wh_scores_record(x->sha256, x->problem, x->sample, &x->scores, x->flops));
     wh_code code = records ? wh_journal_append(r->journal, records, err) : wh_err_set(err, WH_ERR_NOMEM, "no memory for a record");
     json_decref(records);
     return code;

@@ -16,6 +16,14 @@ typedef struct wh_score_journal_opts {
     const char        *out; /* a journal of scores: {"record": "scores", ...} per sample; NULL: they are not kept */
 } wh_score_journal_opts;
 
+/* The header of a journal of scores: what they depend on. calibration: typed, taken; may be NULL. head_sha256: NULL: no head. */
+wh_code wh_scores_header(json_t **out, const char *kind, const char *sha256, const char *head_sha256, json_t *calibration,
+                         const wh_fit_data *data, bool own_tokens, size_t context, wh_err *err);
+/* What a record is known by: problem and text. */
+wh_code wh_scores_key(char sha256[65], const wh_fit_problem *p, const wh_fit_sample *s, wh_err *err);
+/* A record, to be appended: the scores of a sample's steps and what they cost. */
+json_t *wh_scores_record(const char *key, const wh_fit_problem *p, const wh_fit_sample *s, const wh_judged_sample *scores, uint64_t flops);
+
 /* The report, and scores into `out`, which a run that was stopped goes on from. *flops: spent in this run. */
 wh_code wh_score_journal(wh_judged *report, uint64_t *flops, const wh_score_journal_opts *o, wh_err *err);
 

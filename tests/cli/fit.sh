@@ -84,6 +84,16 @@ check bank one two --scores scores --difficulty hard.jsonl -o bank
 zstdcat bank | sed -n 1p | grep -o '"prm":{"kind":"[a-z]*"'
 zstdcat bank | sed -n 2p | grep -o '"scores":\[\|"prm_each":\[\|"prompt_pass":' | sort
 check calibrate --bank bank --orders 2 -o profile.json | grep '^prompt\|^estimator' | sed 's/ [0-9.].*/ MEASURES/'
+note scores of the fits that had not seen a problem, for a profile of a head on the problems that it was fitted on
+"$whet" fit prm --trunk "$m" $own --cache free.states --unseen fair -o free.gguf >/dev/null 2>&1
+"$whet" fit difficulty --trunk "$m" $own --cache free.states --unseen fair.jsonl -o hard.gguf >/dev/null 2>&1
+check bank drawn --scores fair --difficulty fair.jsonl -o fair.bank
+check calibrate --bank fair.bank --orders 2 -o fair.json | grep -c 'PRM puts\|^prompt'
+mkdir -p share/profiles
+cp fair.json share/profiles/
+"$whet" solve --policy "$m" --prm-head free.gguf --budget 40M 'What is 1 + 2?' 2>&1 | grep -o 'no profile: priors' || echo "with the profile"
+rm -r share
+check fit prm --trunk "$m" $own --unseen fair
 check bank one two --scores one -o bank
 check bank one two --difficulty set.jsonl -o bank
 head -c 4000 scores >some
