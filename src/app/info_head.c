@@ -70,7 +70,9 @@ void wh_info_head(wh_buf *out, const wh_gguf *g)
         put(out, &v, g, " of ", "problems", " problems");
         put_short(out, &v, g, "data_sha256");
         put(out, &v, g, "; labels: ", "labels", "");
-        put(out, &v, g, "; l2 ", "l2", "\n");
+        float l2;
+        if (wh_gguf_get_f32(g, "whet.head.l2", &l2, NULL) == WH_OK) wh_buf_printf(out, "; l2 %g", (double)l2);
+        wh_buf_putc(out, '\n');
     }
     put_metrics(out, g);
     put(out, &v, g, "made       ", "date", "");
