@@ -112,11 +112,11 @@ for part in 1 2 5 8 9; do
 done
 "$whet" eval $m --data set.jsonl --budget-total 400M --journal killed >/dev/null 2>&1 &
 pid=$!
-for i in $(seq 400); do
-    [ -s killed ] && [ "$(wc -c <killed)" -gt 8000 ] && break
-    sleep 0.05
+for i in $(seq 2000); do
+    [ -s killed ] && [ "$(wc -c <killed)" -gt 2000 ] && break
+    sleep 0.01
 done
-kill -9 $pid
+kill -9 $pid 2>/dev/null # it may be done by then
 wait $pid 2>/dev/null
 "$whet" eval $m --data set.jsonl --budget-total 400M --json --journal killed 2>/dev/null | results | cmp - answers && echo "killed: the same"
 for words in '--time 30s' '--energy 3' '--scheduler set' '--budget-total 1M --scheduler adaptive' '--budget-total 1M --journal k'; do
