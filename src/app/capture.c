@@ -126,13 +126,11 @@ static wh_code gather(wh_capture *c, const wh_mark *marks, size_t n, wh_err *err
 /* Are the marks where the finished sample's steps are read? */
 static wh_code all_read(bool *yes, const wh_capture *c, const wh_mark *marks, size_t n, wh_tok_ids *ids, size_t n_prompt, wh_err *err)
 {
-    size_t *positions = wh_mem_alloc(n + 1, sizeof *positions), found;
+    size_t most = ids->len - n_prompt + 1, found;
+    size_t *positions = wh_mem_alloc(most, sizeof *positions);
     if (!positions) return no_memory(err);
-    wh_code code = wh_prm_head_find_steps(&found, positions, n + 1, ids, n_prompt, true, c->policy->tok, err);
-    size_t kept = 0; /* a token may end two steps; it is one state */
-    for (size_t i = 0; code == WH_OK && i < found && i <= n; i++)
-        if (!kept || positions[i] > positions[kept - 1]) positions[kept++] = positions[i];
-    *yes = code == WH_OK && found <= n + 1 && kept == n;
+    wh_code code = wh_prm_head_find_steps(&found, positions, most, ids, n_prompt, true, c->policy->tok, err);
+    *yes = code == WH_OK && found <= most && wh_features_places(positions, found) == n;
     for (size_t i = 0; *yes && i < n; i++) *yes = marks[i].position == positions[i];
     free(positions);
     return code;

@@ -214,8 +214,7 @@ static wh_code render(const work *w, wh_tok_ids *ids, size_t **positions, size_t
     return w->f->own ? render_own(w, ids, positions, n, p, s, err) : render_text(w, ids, positions, n, p, s, err);
 }
 
-/* A token may end two steps; it is one state. */
-static size_t drop_repeated(size_t *positions, size_t n)
+size_t wh_features_places(size_t *positions, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
@@ -226,7 +225,7 @@ static size_t drop_repeated(size_t *positions, size_t n)
 static wh_code send(work *w, wh_feature *x, const wh_tok_ids *ids, size_t *positions, size_t n, wh_err *err)
 {
     size_t context = wh_engine_context(w->t->engine);
-    n = drop_repeated(positions, n);
+    n = wh_features_places(positions, n);
     while (n && positions[n - 1] >= context) n--;
     if (!n) { /* nothing is written, or nothing can be read */
         const uint16_t none = 0;

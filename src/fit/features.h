@@ -43,6 +43,9 @@ typedef struct wh_features {
  * text), and the sample's n bytes: its tokens when the trunk is the policy itself (own), else its text; none for a prompt. */
 wh_code wh_features_key(char key[WH_STORE_KEY], wh_features_what what, bool own, const char *problem, const void *sample, size_t n, wh_err *err);
 
+/* Positions of steps without repetition, in place; returns how many: a token may end two steps, and is one state. */
+size_t wh_features_places(size_t *positions, size_t n);
+
 /* What the features are of, and those of them that the file `store` (may be NULL) has. head: the trunk and the layers
  * that are wanted; the layers that are there may be more. Borrows data and store's path. */
 wh_code wh_features_open(wh_features *f, const wh_fit_data *data, wh_features_what what, const wh_store_head *head, const char *store,

@@ -116,8 +116,8 @@ static void log_odds_finds_the_most_probable(void **state)
     /* The usual weights: agreement counts too; a sample of .9 weighs less than two of .5, more than two of .1. */
     assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .9}, {"2", .5}, {"2", .5}), "2");
     assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .9}, {"2", .1}, {"2", .1}), "1");
-    /* A sample that is almost certainly wrong counts against its answer. */
-    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"1", .01}, {"2", .05}, {"1", .001}), "2");
+    /* Scores that are all tiny, as products are, leave the number of votes. */
+    assert_string_equal(ELECT(log_odds, PLAIN, MATH, {"2", .03}, {"1", .01}, {"1", .0001}), "1");
     /* A large offset makes it a majority, whatever the scores say. */
     assert_string_equal(ELECT(log_odds, OFFSET_50, MATH, {"1", .99}, {"2", .01}, {"2", .01}), "2");
     /* Scores of 0 and 1 stay finite: one certain sample does not outvote ten good ones. */
