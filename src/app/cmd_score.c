@@ -8,18 +8,17 @@
 #include "app/reward.h"
 #include "app/samples.h"
 #include "app/score_journal.h"
+#include "app/score_lines.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/lines.h"
 #include "base/mem.h"
-#include "reward/prm.h"
-#include "search/vote.h"
+#include "reward/prm_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct options {
-    const char     *prm, *kind, *head, *calibration, *out, *cpu_mask;
+    const char     *prm, *kind, *head, *calibration, *out, *cache, *cpu_mask;
     wh_samples_opts from;
     int64_t         threads, batch, context;
     uint64_t        memory;
@@ -28,6 +27,8 @@ typedef struct options {
 
 static const wh_opt option_table[] = {
     WH_OPT_INT(options, batch, "batch", "B", "16", 1, 4096, "solutions that are read together, at most"),
+    WH_OPT_STRING(options, cache, "cache", "FILE", NULL,
+                  "with --journal: hidden states of `whet rollout` or `whet fit`; what is there is not computed (rounded to f16)"),
     WH_OPT_STRING(options, calibration, "calibration", "A,B", NULL,
                   "make scores probabilities: log-odds A times what they were, plus B (default: as the PRM's file says)"),
     WH_OPT_INT(options, context, "context", "TOKENS", "0", 0, 1 << 20, "tokens of a solution, at most; 0: the PRM's own limit, or 8192"),
@@ -46,187 +47,6 @@ static const wh_opt option_table[] = {
     WH_OPT_INT(options, from.samples, "samples-per-problem", "K", "0", 0, 65536, "with --journal: the first K samples of each; 0: all"),
     WH_OPT_THREADS(options),
 };
-
-/* One line of the data, on its way. */
-typedef struct item {
-    char       *question;
-    char      **steps;
-    size_t      n_steps;
-    bool        done;
-    double     *scores; /* NULL when done: not even the first step fits into the PRM's context */
-    size_t      n_fit;
-    wh_ledger   ledger;
-    struct run *run;
-} item;
-
-typedef struct run {
-    wh_prm *prm;
-    item   *items;
-    size_t  n, cap, shown; /* shown: lines printed, in order */
-    size_t  flying;
-    bool    no_memory;
-} run;
-
-/* ---- data -------------------------------------------------------------------------------------------------------- */
-
-static bool add_step(item *x, const char *text, size_t n)
-{
-    char **steps = wh_mem_resize(x->steps, x->n_steps + 1, sizeof *steps);
-    if (!steps) return false;
-    x->steps = steps;
-    return (steps[x->n_steps++] = wh_mem_strndup(text, n)) != NULL;
-}
-
-static wh_code read_steps(item *x, const json_t *o, wh_err *err)
-{
-    const json_t *steps = json_object_get(o, "steps"), *solution = json_object_get(o, "solution");
-    bool ok = true;
-    if (json_is_array(steps)) {
-        size_t i;
-        json_t *s;
-        json_array_foreach (steps, i, s) {
-            if (!json_is_string(s)) return wh_err_set(err, WH_ERR_FORMAT, "step %zu is no text", i + 1);
-            wh_tok_str text = wh_chat_trim((wh_tok_str){json_string_value(s), json_string_length(s)});
-            if (!text.n) return wh_err_set(err, WH_ERR_FORMAT, "step %zu is empty", i + 1);
-            ok = ok && add_step(x, text.s, text.n);
-        }
-    } else if (json_is_string(solution)) {
-        const char *step;
-        size_t at = 0, len;
-        while (ok && (len = wh_tree_next_step(&step, &at, json_string_value(solution), json_string_length(solution))) != 0)
-            ok = add_step(x, step, len);
-    } else {
-        return wh_err_set(err, WH_ERR_FORMAT, "wants \"steps\": [texts] or \"solution\": text");
-    }
-    if (!ok) return wh_err_set(err, WH_ERR_NOMEM, "no memory for the steps");
-    return x->n_steps ? WH_OK : wh_err_set(err, WH_ERR_FORMAT, "there are no steps");
-}
-
-static wh_code read_item(run *r, const char *line, size_t n, wh_err *err)
-{
-    json_error_t why;
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? 2 * r->cap : 64;
-        item *items = wh_mem_resize(r->items, cap, sizeof *items);
-        if (!items) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu solutions", cap);
-        r->items = items;
-        r->cap = cap;
-    }
-    json_t *o = json_loadb(line, n, 0, &why);
-    if (!o) return wh_err_set(err, WH_ERR_FORMAT, "not JSON: %s", why.text);
-    const json_t *q = json_object_get(o, "problem");
-    if (!q) q = json_object_get(o, "question");
-    item *x = &r->items[r->n++];
-    *x = (item){0};
-    wh_code code = WH_OK;
-    if (!json_is_string(q)) code = wh_err_set(err, WH_ERR_FORMAT, "wants the text \"problem\" or \"question\"");
-    else if (!(x->question = wh_mem_strndup(json_string_value(q), json_string_length(q))))
-        code = wh_err_set(err, WH_ERR_NOMEM, "no memory for a question");
-    if (code == WH_OK) code = read_steps(x, o, err);
-    json_decref(o);
-    return code;
-}
-
-static wh_code read_data(run *r, const char *path, wh_err *err)
-{
-    wh_buf text = {0};
-    wh_code code = wh_file_read(&text, path, (size_t)1 << 30, err);
-    for (wh_lines l = {0}; code == WH_OK && wh_lines_next(&l, &text);)
-        if ((code = read_item(r, l.text, l.n, err)) != WH_OK) wh_err_wrap(err, "line %zu of %s", l.number, path);
-    if (code == WH_OK && !r->n) code = wh_err_set(err, WH_ERR_ARG, "%s holds no solutions", path);
-    wh_buf_free(&text);
-    return code;
-}
-
-static void free_items(run *r)
-{
-    for (size_t i = 0; i < r->n; i++) {
-        item *x = &r->items[i];
-        for (size_t k = 0; k < x->n_steps; k++) free(x->steps[k]);
-        free(x->steps);
-        free(x->question);
-        free(x->scores);
-    }
-    free(r->items);
-}
-
-/* ---- results ------------------------------------------------------------------------------------------------------- */
-
-static void put_scores(json_t *o, const item *x)
-{
-    json_object_set_new(o, "scores", wh_json_reals(x->scores, x->n_steps));
-    for (int a = 0; x->scores && a < WH_AGGREGATE_COUNT; a++)
-        json_object_set_new(o, wh_aggregate_name((wh_aggregate)a), json_real(wh_aggregate_scores((wh_aggregate)a, x->scores, x->n_steps)));
-}
-
-static void print_item(const item *x, size_t index)
-{
-    json_t *o = json_pack("{s:I}", "index", (json_int_t)index);
-    put_scores(o, x);
-    json_object_set_new(o, "unscored", json_integer((json_int_t)(x->n_steps - x->n_fit)));
-    json_object_set_new(o, "flops", json_integer((json_int_t)wh_ledger_total(&x->ledger)));
-    wh_out_json(o);
-}
-
-/* Lines come out in the order they went in. */
-static void print_ready(run *r)
-{
-    for (; r->shown < r->n && r->items[r->shown].done; r->shown++) print_item(&r->items[r->shown], r->shown);
-    wh_out_flush();
-}
-
-static void on_done(void *user, const wh_prm_result *result)
-{
-    item *x = user;
-    run *r = x->run;
-    r->flying--;
-    if (result->cancelled) return;
-    x->scores = wh_mem_alloc(result->n_new, sizeof *x->scores);
-    if (!x->scores) {
-        r->no_memory = true;
-        return;
-    }
-    memcpy(x->scores, result->scores, result->n_new * sizeof *x->scores);
-    x->done = true;
-    x->n_fit = result->n_fit;
-    x->ledger = result->ledger;
-}
-
-static wh_code submit(run *r, size_t i, wh_err *err)
-{
-    item *x = &r->items[i];
-    x->run = r;
-    const wh_prm_spec spec = {.question = x->question, .steps = (const char *const *)x->steps, .n_steps = x->n_steps,
-                              .n_new = x->n_steps, .on_done = on_done, .user = x};
-    wh_code code = wh_prm_score(r->prm, NULL, &spec, err);
-    if (code == WH_OK) r->flying++;
-    else if (code == WH_ERR_BUDGET) x->done = true;
-    else return wh_err_wrap(err, "solution %zu", i);
-    return WH_OK;
-}
-
-static wh_code score_all(run *r, size_t batch, wh_err *err)
-{
-    double began = wh_clock_now();
-    size_t next = 0;
-    while (r->shown < r->n) {
-        if (wh_interrupt_asked()) return wh_err_set(err, WH_ERR_CANCELLED, "interrupted after %zu of %zu solutions", r->shown, r->n);
-        while (next < r->n && r->flying < batch) WH_TRY(submit(r, next++, err));
-        bool idle;
-        WH_TRY(wh_prm_step(r->prm, &idle, err));
-        if (r->no_memory) return wh_err_set(err, WH_ERR_NOMEM, "no memory for scores");
-        print_ready(r);
-        wh_out_progress("%zu of %zu solutions  %.1f s", r->shown, r->n, wh_clock_now() - began);
-    }
-    wh_out_progress("%s", "");
-    size_t cut = 0;
-    for (size_t i = 0; i < r->n; i++) cut += r->items[i].n_fit < r->items[i].n_steps;
-    if (cut)
-        wh_out_note("whet: %zu of %zu solutions are longer than the PRM's %zu tokens; steps beyond repeat the score of\n"
-                    "whet: the last that fits\n",
-                    cut, r->n, wh_prm_context(r->prm));
-    return WH_OK;
-}
 
 /* ---- the PRM ------------------------------------------------------------------------------------------------------- */
 
@@ -276,18 +96,30 @@ static void free_judge(judge *j)
 
 static wh_code score_lines(const options *o, judge *j, wh_err *err)
 {
-    run r = {0};
-    wh_code code = o->from.data.n <= 1 ? read_data(&r, o->from.data.n ? o->from.data.v[0] : "-", err)
-                                       : wh_err_set(err, WH_ERR_ARG, "--data: one file of solutions at a time");
-    if (code == WH_OK && (o->out || o->json || o->from.problems || o->from.samples))
-        code = wh_err_set(err, WH_ERR_ARG, "--out, --json, --limit-problems and --samples-per-problem are for --journal");
+    if (o->from.data.n > 1) return wh_err_set(err, WH_ERR_ARG, "--data: one file of solutions at a time");
+    if (o->out || o->cache || o->json || o->from.problems || o->from.samples)
+        return wh_err_set(err, WH_ERR_ARG, "--out, --cache, --json, --limit-problems and --samples-per-problem are for --journal");
+    wh_score_lines *lines;
+    wh_code code = wh_score_lines_read(&lines, o->from.data.n ? o->from.data.v[0] : "-", err);
     if (code == WH_OK) code = open_own(j, o, err);
-    r.prm = j->prm;
-    if (code == WH_OK) code = score_all(&r, (size_t)o->batch, err);
-    wh_prm_free(j->prm); /* before the items that it may still be scoring */
+    if (code == WH_OK) code = wh_score_lines_run(lines, j->prm, (size_t)o->batch, err);
+    wh_prm_free(j->prm);
     j->prm = NULL;
-    free_items(&r);
+    wh_score_lines_free(lines);
     return code;
+}
+
+/* What --cache has of the data, read where the PRM's head reads. */
+static wh_code open_states(wh_features *out, const judge *j, const options *o, const wh_fit_data *data, wh_err *err)
+{
+    const wh_prm_head_use *use = &j->prm->use;
+    wh_store_head head = {.n_layers = use->n_layers, .d = j->prm->model->config.d};
+    memcpy(head.layers, use->layers, use->n_layers * sizeof *use->layers);
+    WH_TRY(wh_load_identity(head.trunk_sha256, wh_buf_str(&j->path), err));
+    wh_map file; /* a store that is not there would be made */
+    WH_TRY(wh_file_map(&file, o->cache, err));
+    wh_file_unmap(&file);
+    return wh_features_open(out, data, use->before ? WH_FEATURES_BEFORE : WH_FEATURES_STEPS, &head, o->cache, err);
 }
 
 static wh_code run_json(json_t **out, const judge *j, const options *o, const wh_fit_data *data, wh_err *err)
@@ -302,6 +134,7 @@ static wh_code run_json(json_t **out, const judge *j, const options *o, const wh
 static wh_code score_journals(const options *o, judge *j, wh_err *err)
 {
     wh_fit_data data = {0};
+    wh_features states = {0};
     json_t *header = NULL;
     uint64_t flops = 0;
     wh_judged *report = wh_mem_zalloc(1, sizeof *report);
@@ -311,8 +144,9 @@ static wh_code score_journals(const options *o, judge *j, wh_err *err)
     bool own = code == WH_OK && o->head && strcmp(j->sha256, data.policy_sha256) == 0;
     if (code == WH_OK) code = own ? attach(j, o, err) : open_own(j, o, err);
     if (code == WH_OK) code = run_json(&header, j, o, &data, err);
+    if (code == WH_OK && o->cache) code = open_states(&states, j, o, &data, err);
     const wh_score_journal_opts opts = {.data = &data, .prm = j->prm, .engine = j->policy.engine, .tok = j->policy.tok, .chat = j->policy.chat,
-                                        .batch = (size_t)o->batch, .run = header, .out = o->out};
+                                        .batch = (size_t)o->batch, .states = o->cache ? &states : NULL, .run = header, .out = o->out};
     if (code == WH_OK) code = wh_score_journal(report, &flops, &opts, err);
     char spent[24], time[24];
     if (code == WH_OK && o->json) {
@@ -326,6 +160,8 @@ static wh_code score_journals(const options *o, judge *j, wh_err *err)
         if (flops) wh_out_printf("\n%s in %s\n", wh_out_flops(spent, (double)flops), wh_out_duration(time, wh_clock_now() - began));
     }
     json_decref(header);
+    wh_err second;
+    wh_features_close(&states, &second); /* nothing was put there */
     wh_fit_data_free(&data);
     free(report);
     return code;
@@ -349,6 +185,7 @@ int wh_cmd_score(int argc, char **argv)
     judge j = {0};
     wh_interrupt_catch();
     wh_code code = o.prm ? WH_OK : wh_err_set(&err, WH_ERR_ARG, "--prm MODEL says which model judges");
+    if (code == WH_OK && o.cache && !o.head) code = wh_err_set(&err, WH_ERR_ARG, "--cache holds states for heads: --head FILE is missing");
     if (code == WH_OK && o.calibration) code = wh_reward_calibration(&j.calibration, o.calibration, &err);
     if (code == WH_OK) code = wh_manifest_resolve(&j.path, o.prm, &err);
     if (code == WH_OK) code = o.from.journals.n ? score_journals(&o, &j, &err) : score_lines(&o, &j, &err);

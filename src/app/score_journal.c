@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "journal/journal.h"
+#include "reward/prm_impl.h"
 #include "search/tree.h"
 
 #include <stdlib.h>
@@ -134,6 +135,45 @@ static wh_code keep(const item *x, wh_err *err)
     return code;
 }
 
+/* ---- scores of states that are there --------------------------------------------------------------------------------------- */
+
+/* What a scoring of its own would have cost: the head, and the trunk's pass over about as many tokens as the policy wrote
+ * unless the policy makes these states itself. */
+static uint64_t cost_of(const wh_prm *prm, size_t tokens, size_t scores)
+{
+    const wh_cost *c = wh_prm_cost(prm);
+    uint64_t n = tokens;
+    return scores * c->head + (wh_prm_in_passing(prm) ? 0 : n * c->body + c->attn_per_key * (n * (n + 1) / 2));
+}
+
+static wh_code score_state(run *r, item *x, const wh_feature *from, float *state, wh_err *err)
+{
+    const wh_features *f = r->o->states;
+    const wh_prm_head_use *use = &r->o->prm->use;
+    double *scores = wh_mem_alloc(from->rows, sizeof *scores);
+    if (!scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", from->rows);
+    for (size_t row = 0; row < from->rows; row++) {
+        wh_features_get(f, state, from, row, use->layers, use->n_layers);
+        scores[row] = wh_prm_score_state(r->o->prm, state);
+    }
+    x->flops = cost_of(r->o->prm, x->sample->n_ids, from->rows);
+    wh_code code = set_scores(x, scores, from->rows, err);
+    free(scores);
+    return code == WH_OK ? keep(x, err) : code;
+}
+
+static wh_code score_states(run *r, wh_err *err)
+{
+    const wh_features *f = r->o->states;
+    float *state = wh_mem_alloc(r->o->prm->use.n_layers * f->head.d, sizeof *state);
+    if (!state) return wh_err_set(err, WH_ERR_NOMEM, "no memory to score");
+    wh_code code = WH_OK;
+    for (size_t i = 0; code == WH_OK && i < f->n; i++) /* both lists are in the order of the data */
+        if (f->list[i].known && !r->items[i].done) code = score_state(r, &r->items[i], &f->list[i], state, err);
+    free(state);
+    return code;
+}
+
 /* ---- scoring --------------------------------------------------------------------------------------------------------------- */
 
 static void on_done(void *user, const wh_prm_result *result)
@@ -255,6 +295,7 @@ wh_code wh_score_journal(wh_judged *out, uint64_t *flops, const wh_score_journal
     wh_code code = list_items(&r, err);
     if (code == WH_OK && o->out) code = wh_journal_open(&r.journal, o->out, o->run, on_record, &r, NULL, err);
     if (code == WH_OK && r.done) wh_out_note("%s holds the scores of %zu of %zu samples\n", o->out, r.done, r.n);
+    if (code == WH_OK && o->states) code = score_states(&r, err);
     if (code == WH_OK) code = score_all(&r, err);
     if (code == WH_OK) code = report(out, &r, err);
     wh_err second;

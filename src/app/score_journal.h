@@ -3,6 +3,7 @@
 #define WH_APP_SCORE_JOURNAL_H
 
 #include "app/judged.h"
+#include "fit/features.h"
 #include "reward/prm.h"
 
 typedef struct wh_score_journal_opts {
@@ -12,6 +13,7 @@ typedef struct wh_score_journal_opts {
     const wh_tok      *tok;    /* of the policy, for an attached PRM */
     const wh_chat     *chat;
     size_t             batch;
+    const wh_features *states; /* of the data, where the PRM's head reads: what is known of them is not computed; may be NULL */
     const json_t      *run; /* what the scores depend on, for the header of `out` */
     const char        *out; /* a journal of scores: {"record": "scores", ...} per sample; NULL: they are not kept */
 } wh_score_journal_opts;

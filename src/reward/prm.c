@@ -35,12 +35,17 @@ static double score_at(wh_prm *p, const float *values, size_t width)
     return score >= 0 ? score : 0;
 }
 
+double wh_prm_score_state(wh_prm *p, const float *state)
+{
+    p->head_flops += p->cost.head;
+    return score_at(p, state, 0);
+}
+
 bool wh_prm_look(void *ctx, double *value, const int32_t *tokens, size_t n, size_t begin, int32_t next, const float *state)
 {
     wh_prm *p = ctx;
     if (!wh_prm_head_reads(tokens, n, begin, next, p->use.before, p->tok)) return false;
-    *value = score_at(p, state, 0);
-    p->head_flops += p->cost.head;
+    *value = wh_prm_score_state(p, state);
     return true;
 }
 

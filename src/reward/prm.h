@@ -79,6 +79,10 @@ const wh_probe *wh_prm_probe(const wh_prm *p);
  * answer that was cut off. */
 bool wh_prm_in_passing(const wh_prm *p);
 
+/* The score of a hidden state that somebody else has, of the blocks and at the place where the head of this PRM reads
+ * (wh_prm_head_use; as WH_SCORE_HIDDEN gives it). Not for two threads at once. */
+double wh_prm_score_state(wh_prm *p, const float *state);
+
 /* Scorings still running are dropped without a call. An attached PRM must have none, or its engine be gone. */
 void wh_prm_free(wh_prm *p);
 

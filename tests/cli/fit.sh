@@ -37,6 +37,16 @@ check fit prm --trunk "$m" $own --cache free.states -o free.gguf 2>&1 | steady |
 check fit prm --trunk "$m" $own -o paid.gguf 2>&1 | steady | grep 'fitted\|computed'
 strings_of free.gguf >a
 strings_of paid.gguf | cmp a - && echo "the same head"
+note and scores are made of them
+check score --prm "$m" --head free.gguf --journal drawn --data set.jsonl --cache free.states --out kept | grep -c 'FLOP in'
+"$whet" score --prm "$m" --head free.gguf --journal drawn --data set.jsonl --out computed >/dev/null 2>&1
+scores_of() { zstdcat "$1" | grep '"record":"scores"' | sort | sed 's/,"flops".*//; s/\(0\.[0-9][0-9]\)[0-9]*/\1/g'; }
+scores_of kept >a
+scores_of computed | cmp a - && wc -l <a
+check score --prm "$m" --journal drawn --data set.jsonl --kind judge --cache free.states
+check score --prm "$m" --head free.gguf --journal drawn --data set.jsonl --cache none.states
+check score --prm "$m" --head free.gguf --journal drawn --data set.jsonl --cache own.states | grep -c 'FLOP in'
+check score --prm "$golden/prm/judge.gguf" --head other.gguf --journal drawn --data set.jsonl --cache free.states
 check fit difficulty --trunk "$m" $own --cache free.states 2>&1 | steady | grep 'fitted\|computed'
 check rollout --policy "$m" --data set.jsonl --journal none --states none.states --layers 99
 check rollout --policy "$m" --data set.jsonl --journal none --layers 1
