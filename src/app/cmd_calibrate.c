@@ -30,14 +30,16 @@ static wh_code describe_estimator(const wh_estimator *e, const wh_bank *b, const
 {
     enum { PILOT = 4 };
     double *pass = wh_mem_alloc(b->n, sizeof *pass), *truth = wh_mem_alloc(b->n, sizeof *truth), spearman = NAN;
+    wh_estimate *said = wh_mem_alloc(b->n, sizeof *said);
     size_t table[WH_BINS][WH_BINS] = {{0}}, hits = 0;
-    wh_code code = pass && truth ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the estimates");
-    if (code == WH_OK) code = wh_calibrate_estimate(pass, b, e, p, opts, PILOT, 1, 0, err);
+    wh_code code = pass && truth && said ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the estimates");
+    if (code == WH_OK) code = wh_calibrate_estimate(said, b, e, p, opts, PILOT, 1, 0, err);
     for (size_t i = 0; code == WH_OK && i < b->n; i++) {
         truth[i] = (double)b->problems[i].n_right / (double)b->problems[i].n;
+        pass[i] = said[i].pass;
         if (isnan(pass[i])) continue;
-        table[wh_bin_of(truth[i])][wh_bin_of(pass[i])]++;
-        hits += wh_bin_of(truth[i]) == wh_bin_of(pass[i]);
+        table[wh_bin_of(truth[i])][wh_bin_likeliest(&said[i])]++;
+        hits += wh_bin_of(truth[i]) == wh_bin_likeliest(&said[i]);
     }
     if (code == WH_OK && !isnan(pass[0])) {
         code = wh_measure_spearman(&spearman, pass, truth, b->n, err);
@@ -48,6 +50,7 @@ static wh_code describe_estimator(const wh_estimator *e, const wh_bank *b, const
     }
     free(pass);
     free(truth);
+    free(said);
     return code;
 }
 

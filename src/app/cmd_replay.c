@@ -44,9 +44,9 @@ typedef struct work {
     double         unit; /* FLOPs of a sample with its prompt, mean */
     double         budgets[LIST];
     size_t         n_budgets;
-    wh_runs        fixed[LIST]; /* N = 1, 2, 3, 4, 6, 8, 12 ... as far as the bank goes */
-    size_t         fixed_n[LIST];
-    wh_curve       curve;
+    size_t         n[LIST], n_ns; /* N = 1, 2, 3, 4, 6, 8, 12 ... as far as the bank goes */
+    wh_curve       fixed;         /* best_of_n with each N, without a budget */
+    wh_curve       under[LIST];   /* the same within each budget; empty until somebody needs it */
     size_t         simulated;
 } work;
 
@@ -97,21 +97,49 @@ static wh_code simulate(work *w, wh_runs *out, double budget, wh_err *err)
     return wh_replay(list, &w->bank, &spec, err);
 }
 
-/* Best-of-N for N = 1, 2, 3, 4, 6, 8, 12, 16 ... */
-static wh_code simulate_fixed(work *w, wh_err *err)
+static void list_ns(work *w)
 {
     size_t most = 0;
     for (size_t i = 0; i < w->bank.n; i++)
         if (w->bank.problems[i].n > most) most = w->bank.problems[i].n;
-    char text[40];
-    for (size_t n = 1; n <= most && n <= WH_PLAN_MOST && w->curve.n < LIST; n = n < 4 ? n + 1 : n & (n - 1) ? n + n / 3 : n + n / 2) {
-        snprintf(text, sizeof text, "fixed:n=%zu", n);
-        WH_TRY(wh_policy_parse(&w->spec.policy, &w->params, text, &w->profile, err));
-        w->fixed_n[w->curve.n] = n;
-        WH_TRY(simulate(w, &w->fixed[w->curve.n++], INFINITY, err));
+    for (size_t n = 1; n <= most && n <= WH_PLAN_MOST && w->n_ns < LIST; n = n < 4 ? n + 1 : n & (n - 1) ? n + n / 3 : n + n / 2)
+        w->n[w->n_ns++] = n;
+}
+
+/* Every N for every problem, none of which may spend more than `budget`. */
+static wh_code simulate_fixed(work *w, wh_curve *out, double budget, wh_err *err)
+{
+    const wh_policy *policy = w->spec.policy;
+    wh_runs *runs = wh_mem_zalloc(w->n_ns, sizeof *runs);
+    *out = (wh_curve){runs, runs ? w->n_ns : 0};
+    wh_code code = runs ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a curve");
+    for (size_t k = 0; code == WH_OK && k < w->n_ns; k++) {
+        char text[40];
+        wh_params params;
+        snprintf(text, sizeof text, "fixed:n=%zu", w->n[k]);
+        code = wh_policy_parse(&w->spec.policy, &params, text, &w->profile, err);
+        w->spec.params = &params;
+        if (code == WH_OK) code = simulate(w, &runs[k], budget, err);
     }
-    w->curve.runs = w->fixed;
-    return WH_OK;
+    w->spec.policy = policy;
+    w->spec.params = &w->params;
+    return code;
+}
+
+static void free_curve(wh_curve *c)
+{
+    for (size_t k = 0; k < c->n; k++) free((void *)(uintptr_t)c->runs[k].list);
+    free((void *)(uintptr_t)c->runs);
+}
+
+/* What a policy is compared with at the i-th budget: fixed N that must not spend more on a problem either. A budget for
+ * a whole set limits no single problem. */
+static wh_code rival(work *w, const wh_curve **out, size_t i, wh_err *err)
+{
+    *out = &w->fixed;
+    if (w->spec.policy->whole_set || !isfinite(w->budgets[i])) return WH_OK;
+    *out = &w->under[i];
+    return w->under[i].n ? WH_OK : simulate_fixed(w, &w->under[i], w->budgets[i], err);
 }
 
 static void print_fixed(const work *w)
@@ -120,9 +148,9 @@ static void print_fixed(const work *w)
     wh_out_printf("%zu problems, %zu orders; one sample with its prompt is %s%s\n\n", w->bank.n, w->spec.orders, wh_out_flops(flops, w->unit),
                   w->profile.fitted ? "" : "; no profile: priors");
     wh_out_puts("fixed n   FLOPs per problem   accuracy\n");
-    for (size_t k = 0; k < w->curve.n; k++) {
-        double f = wh_runs_flops(&w->fixed[k]);
-        wh_out_printf("%7zu   %11s %4.1fx    %5.2f %%\n", w->fixed_n[k], wh_out_flops(flops, f), f / w->unit, 100 * wh_runs_accuracy(&w->fixed[k]));
+    for (size_t k = 0; k < w->n_ns; k++) {
+        double f = wh_runs_flops(&w->fixed.runs[k]);
+        wh_out_printf("%7zu   %11s %4.1fx    %5.2f %%\n", w->n[k], wh_out_flops(flops, f), f / w->unit, 100 * wh_runs_accuracy(&w->fixed.runs[k]));
     }
 }
 
@@ -152,16 +180,16 @@ static void print_row(const work *w, const char *name, double budget, const wh_r
 static wh_code print_reach(work *w, const char *name, const wh_runs *runs, wh_err *err)
 {
     wh_interval x;
-    for (size_t k = 0; k < w->curve.n; k++) {
-        if (w->fixed_n[k] != 8 && w->fixed_n[k] != 16) continue;
-        WH_TRY(wh_replay_reach(&x, runs, w->n_budgets, &w->fixed[k], (size_t)w->o->replicates, (uint64_t)w->o->seed, err));
+    for (size_t k = 0; k < w->n_ns; k++) {
+        if (w->n[k] != 8 && w->n[k] != 16) continue;
+        WH_TRY(wh_replay_reach(&x, runs, w->n_budgets, &w->fixed.runs[k], (size_t)w->o->replicates, (uint64_t)w->o->seed, err));
         if (w->o->json)
-            wh_out_json(json_pack("{s:s, s:I, s:o, s:[o, o]}", "policy", name, "reaches_n", (json_int_t)w->fixed_n[k], "flops_ratio",
+            wh_out_json(json_pack("{s:s, s:I, s:o, s:[o, o]}", "policy", name, "reaches_n", (json_int_t)w->n[k], "flops_ratio",
                                   isfinite(x.mean) ? json_real(x.mean) : json_null(), "interval", isfinite(x.low) ? json_real(x.low) : json_null(),
                                   isfinite(x.high) ? json_real(x.high) : json_null()));
         else if (isfinite(x.mean))
-            wh_out_printf("%s has the accuracy of fixed n=%zu with %.2f [%.2f, %.2f] of its FLOPs\n", name, w->fixed_n[k], x.mean, x.low, x.high);
-        else wh_out_printf("%s does not reach the accuracy of fixed n=%zu\n", name, w->fixed_n[k]);
+            wh_out_printf("%s has the accuracy of fixed n=%zu with %.2f [%.2f, %.2f] of its FLOPs\n", name, w->n[k], x.mean, x.low, x.high);
+        else wh_out_printf("%s does not reach the accuracy of fixed n=%zu\n", name, w->n[k]);
     }
     return WH_OK;
 }
@@ -173,8 +201,10 @@ static wh_code replay_policy(work *w, const char *name, wh_err *err)
     wh_code code = WH_OK;
     for (size_t i = 0; i < w->n_budgets && code == WH_OK; i++) {
         wh_versus v;
-        code = simulate(w, &runs[i], w->budgets[i], err);
-        if (code == WH_OK) code = wh_replay_versus(&v, &runs[i], &w->curve, (size_t)w->o->replicates, (uint64_t)w->o->seed, err);
+        const wh_curve *fixed;
+        code = rival(w, &fixed, i, err);
+        if (code == WH_OK) code = simulate(w, &runs[i], w->budgets[i], err);
+        if (code == WH_OK) code = wh_replay_versus(&v, &runs[i], fixed, &w->fixed, (size_t)w->o->replicates, (uint64_t)w->o->seed, err);
         if (code == WH_OK) print_row(w, name, w->budgets[i], &runs[i], &v);
     }
     if (code == WH_OK) code = print_reach(w, name, runs, err);
@@ -212,7 +242,8 @@ static wh_code replay_all(work *w, wh_err *err)
     if (w->spec.vote->needs_scores && !w->bank.scored)
         return wh_err_set(err, WH_ERR_ARG, "--vote %s weighs scores, and %s has none", w->o->vote, w->o->bank);
     WH_TRY(each_policy(w, NULL, err));
-    WH_TRY(simulate_fixed(w, err));
+    list_ns(w);
+    WH_TRY(simulate_fixed(w, &w->fixed, INFINITY, err));
     if (!w->o->json) {
         print_fixed(w);
         wh_out_puts("\npolicy                 budget  samples  FLOPs   accuracy, 95 %         against fixed at the same   regret\n");
@@ -233,12 +264,14 @@ int wh_cmd_replay(int argc, char **argv)
     const wh_opt_group groups[] = {{NULL, option_table, sizeof option_table / sizeof option_table[0], &o, NULL}};
     static const char about[] =
         "Simulate how policies spend a budget on the samples of a bank, in random orders, and compare each with a fixed\n"
-        "number of samples at the same FLOPs and with an allocation that knows everything (regret), in percentage points.\n"
+        "number of samples at the same FLOPs, within the same budget, and with an allocation that knows everything\n"
+        "(regret), in percentage points.\n"
         "Intervals are bootstrapped over problems and orders; comparisons are paired.";
     const wh_opt_spec spec = {"replay", "--bank FILE [options]", about, groups, 1, 0, 0, false};
     if (!wh_cmd_begin(&spec, argc, argv, &n, &status)) return status;
     wh_code code = o.bank ? replay_all(&w, &err) : wh_err_set(&err, WH_ERR_ARG, "--bank is missing: usage is whet replay %s", spec.synopsis);
-    for (size_t k = 0; k < w.curve.n; k++) free((void *)(uintptr_t)w.fixed[k].list);
+    free_curve(&w.fixed);
+    for (size_t i = 0; i < LIST; i++) free_curve(&w.under[i]);
     wh_profile_free(&w.profile);
     wh_bank_free(&w.bank);
     return code == WH_OK ? WH_EXIT_OK : wh_out_error(&err);

@@ -50,8 +50,9 @@ static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no
 
 /* ---- a problem ------------------------------------------------------------------------------------------------------ */
 
-/* Tokens that all prompts begin with, as far as blocks of the KV cache are shared. */
-static size_t shared_tokens(const wh_tok_ids *prompts, size_t n)
+/* Tokens that all prompts begin with, as far as they are computed once: all of them where prompts are read one after the
+ * other, because each is judged; whole blocks of the KV cache where they may all be under way at once. */
+static size_t shared_tokens(const wh_tok_ids *prompts, size_t n, bool judged)
 {
     size_t same = prompts[0].len;
     for (size_t i = 1; i < n; i++) {
@@ -59,7 +60,7 @@ static size_t shared_tokens(const wh_tok_ids *prompts, size_t n)
         while (k < same && k < prompts[i].len && prompts[i].data[k] == prompts[0].data[k]) k++;
         same = k;
     }
-    return same - same % WH_KV_BLOCK;
+    return judged ? same : same - same % WH_KV_BLOCK;
 }
 
 static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_ids *prompts, wh_err *err)
@@ -72,7 +73,7 @@ static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_
     wh_case_init(&g->c, &v->spend.live, prompts[index].len, prm.question, g->pass);
     wh_view_expect(&g->c.view);
     if (v->spend.live.policy->whole_set) {
-        if (index > 0) g->c.shared = shared_tokens(prompts, v->data.n);
+        if (index > 0) g->c.shared = shared_tokens(prompts, v->data.n, v->spend.judge != NULL);
         g->c.view.scoring = v->spend.live.task.has_prm; /* scored as they come */
     }
     if (v->spend.judge) wh_case_asked(&g->c, wh_spend_asking(&v->spend, &v->costs.policy, prompts[index].len));

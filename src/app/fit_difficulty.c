@@ -3,20 +3,17 @@
 #include "app/judged.h"
 #include "app/out.h"
 #include "base/mem.h"
+#include "plan/beta.h"
+#include "plan/profile.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* The paper's bins of pass@1 (Liu et al. 2025 §3.3): easy from 1/2 on, hard below 1/10. */
-enum { EASY, MEDIUM, HARD, BINS };
-static const char *const bin_names[BINS] = {"easy", "medium", "hard"};
-
-static size_t bin_of(double pass) { return pass >= 0.5 ? EASY : pass >= 0.1 ? MEDIUM : HARD; }
-
 typedef struct outcome {
     double spearman, brier, ece, loss;
     double base_brier, base_loss; /* of the mean alone */
-    size_t confusion[BINS][BINS]; /* [true][predicted] */
+    double sure;                  /* strength of Beta round what it says */
+    size_t confusion[WH_BINS][WH_BINS]; /* [true][said] */
 } outcome;
 
 static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *features)
@@ -36,13 +33,19 @@ static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *fea
 static wh_code measure(outcome *out, const wh_train_set *set, wh_err *err)
 {
     double *p = wh_mem_alloc(set->n, sizeof *p), *y = wh_mem_alloc(set->n, sizeof *y), mean = 0;
+    wh_beta_draws *draws = wh_mem_alloc(set->n, sizeof *draws);
     *out = (outcome){0};
-    wh_code code = p && y ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory to measure %zu problems", set->n);
+    wh_code code = p && y && draws ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory to measure %zu problems", set->n);
     for (size_t i = 0; code == WH_OK && i < set->n; i++) {
         p[i] = set->points[i].score;
         y[i] = (double)set->y[i];
         mean += y[i] / (double)set->n;
-        out->confusion[bin_of(y[i])][bin_of(p[i])]++;
+        draws[i] = (wh_beta_draws){p[i], y[i] * (double)set->weight[i], (double)set->weight[i]};
+    }
+    if (code == WH_OK) out->sure = wh_beta_strength(draws, set->n);
+    for (size_t i = 0; code == WH_OK && i < set->n; i++) {
+        const wh_estimate e = wh_estimate_of(p[i], out->sure);
+        out->confusion[wh_bin_of(y[i])][wh_bin_likeliest(&e)]++;
     }
     if (code == WH_OK) code = wh_measure_spearman(&out->spearman, p, y, set->n, err);
     if (code == WH_OK) {
@@ -55,6 +58,7 @@ static wh_code measure(outcome *out, const wh_train_set *set, wh_err *err)
     }
     free(p);
     free(y);
+    free(draws);
     return code;
 }
 
@@ -83,8 +87,9 @@ static void print_text(const wh_fit *f, const outcome *x)
                   f->data.n_samples, r->seconds, r->l2, (long long)f->o->folds);
     wh_out_printf("Spearman %.3f, Brier %.4f (of the mean alone %.4f), ECE %.3f, loss %.4f (%.4f)\n\npass@1      said: easy  medium    hard\n",
                   x->spearman, x->brier, x->base_brier, x->ece, x->loss, x->base_loss);
-    for (size_t i = 0; i < BINS; i++)
-        wh_out_printf("%-12s %9zu %7zu %7zu\n", bin_names[i], x->confusion[i][EASY], x->confusion[i][MEDIUM], x->confusion[i][HARD]);
+    for (size_t i = 0; i < WH_BINS; i++)
+        wh_out_printf("%-12s %9zu %7zu %7zu\n", wh_bin_name((wh_bin)i), x->confusion[i][WH_BIN_EASY], x->confusion[i][WH_BIN_MEDIUM],
+                      x->confusion[i][WH_BIN_HARD]);
     if (r->n_curve) wh_out_puts("\nproblems    loss\n");
     for (size_t i = 0; i < r->n_curve; i++) wh_out_printf("%8zu  %.4f\n", r->curve[i].problems, r->curve[i].measure.loss);
 }
@@ -92,16 +97,16 @@ static void print_text(const wh_fit *f, const outcome *x)
 static void print_json(const wh_fit *f, const outcome *x)
 {
     json_t *confusion = json_array(), *curve = json_array();
-    for (size_t i = 0; i < BINS; i++)
+    for (size_t i = 0; i < WH_BINS; i++)
         json_array_append_new(confusion, json_pack("[I, I, I]", (json_int_t)x->confusion[i][0], (json_int_t)x->confusion[i][1],
                                                    (json_int_t)x->confusion[i][2]));
     for (size_t i = 0; i < f->result.n_curve; i++)
         json_array_append_new(curve, json_pack("{s:I, s:f}", "problems", (json_int_t)f->result.curve[i].problems, "loss",
                                                f->result.curve[i].measure.loss));
-    wh_out_json(json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:f}", "trunk", wh_buf_str(&f->trunk.name), "policy",
+    wh_out_json(json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:f}", "trunk", wh_buf_str(&f->trunk.name), "policy",
                           f->data.policy_name, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "l2", f->result.l2,
                           "spearman", x->spearman, "brier", x->brier, "brier_of_mean", x->base_brier, "ece", x->ece, "loss", x->loss,
-                          "loss_of_mean", x->base_loss, "confusion", confusion, "curve", curve, "seconds", f->result.seconds));
+                          "loss_of_mean", x->base_loss, "sure", x->sure, "confusion", confusion, "curve", curve, "seconds", f->result.seconds));
 }
 
 wh_code wh_fit_difficulty(wh_fit *f, wh_err *err)

@@ -157,7 +157,7 @@ wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *polic
     s->live.around = (double)costs->around;
     s->live.block = WH_KV_BLOCK;
     WH_TRY(open_head(s, policy, err));
-    return wh_outlook_create(&s->live.outlook, &s->profile.votes, s->judge != NULL, err);
+    return wh_outlook_create(&s->live.outlook, &s->profile, s->judge != NULL, err);
 }
 
 typedef struct question {
@@ -224,11 +224,11 @@ json_t *wh_spend_json(const wh_spend *s)
     wh_buf_free(&text);
     const wh_belief_model *m = &s->profile.votes;
     const wh_draw *d = &s->live.draw;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:I, s:f, s:I, s:s, s:s*}", "strategy",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:I, s:f, s:I, s:s, s:s*}", "strategy",
                      "plan", "scheduler", p->name, "params", params, "budget", real_or_null(s->live.budget), "budget-total",
                      real_or_null(s->total), "tokens", real_or_null(s->live.tokens), "most", (json_int_t)s->live.most, "profile", "a", m->a, "b",
                      m->b, "theta", m->theta, "tokens", s->profile.tokens, "slope", s->profile.slope, "offset", s->profile.offset, "keen",
-                     s->profile.keen, "temperature", d->temperature, "top-p", d->top_p, "top-k", (json_int_t)d->top_k, "min-p", d->min_p,
+                     s->profile.keen, "sure_prompt", s->profile.sure_prompt, "temperature", d->temperature, "top-p", d->top_p, "top-k", (json_int_t)d->top_k, "min-p", d->min_p,
                      "max-tokens", (json_int_t)d->max_tokens, "grouping", s->live.grouping == WH_GROUP_STRING ? "string" : "math",
                      "difficulty_head_sha256", judged ? head : NULL);
 }

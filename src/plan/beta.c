@@ -1,5 +1,7 @@
 #include "plan/beta.h"
 
+#include "plan/minimize.h"
+
 #include <math.h>
 
 double wh_beta_log(double a, double b) { return lgamma(a) + lgamma(b) - lgamma(a + b); }
@@ -38,3 +40,29 @@ double wh_beta_cdf(double x, double a, double b)
 }
 
 double wh_beta_leader_stays(double first, double second) { return wh_beta_cdf(0.5, second + 1, first + 1); }
+
+typedef struct strength_fit {
+    const wh_beta_draws *draws;
+    size_t               n;
+} strength_fit;
+
+static double strength_loss(void *user, const double *x)
+{
+    const strength_fit *f = user;
+    double s = exp(x[0]), sum = 0.1 * (x[0] - log(4)) * (x[0] - log(4));
+    for (size_t i = 0; i < f->n; i++) {
+        const wh_beta_draws *d = &f->draws[i];
+        double m = fmin(fmax(d->mean, 1e-3), 1 - 1e-3);
+        sum -= wh_beta_log(s * m + d->right, s * (1 - m) + d->n - d->right) - wh_beta_log(s * m, s * (1 - m));
+    }
+    return sum;
+}
+
+double wh_beta_strength(const wh_beta_draws *draws, size_t count)
+{
+    enum { ROUNDS = 200 };
+    strength_fit f = {draws, count};
+    double x = log(4);
+    wh_minimize(&x, 1, 0.5, ROUNDS, strength_loss, &f);
+    return fmin(fmax(exp(x), 0.1), 1000);
+}

@@ -23,8 +23,8 @@ typedef struct wh_calibrate_spec {
 wh_code wh_calibrate(json_t **out, const wh_bank *bank, const wh_calibrate_spec *spec, wh_err *err);
 
 /* The difficulty of every problem of the bank by an estimator, from its first `pilot` samples in `orders` random orders;
- * pass[r * bank->n + i]. */
-wh_code wh_calibrate_estimate(double *pass, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile, const wh_vote_opts *opts,
+ * out[r * bank->n + i]. */
+wh_code wh_calibrate_estimate(wh_estimate *out, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile, const wh_vote_opts *opts,
                               size_t pilot, size_t orders, uint64_t seed, wh_err *err);
 
 #endif

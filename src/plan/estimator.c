@@ -11,13 +11,13 @@ const size_t wh_estimator_count = sizeof wh_estimator_table / sizeof wh_estimato
 
 /* ---- prompt: a head on the hidden state at the end of the prompt ------------------------------------------------- */
 
-static double of_prompt(const wh_clues *c) { return c->view->prompt_pass; }
+static wh_estimate of_prompt(const wh_clues *c) { return wh_estimate_of(c->view->prompt_pass, c->view->profile->sure_prompt); }
 
 const wh_estimator wh_estimator_prompt = {
     .name = "prompt",
     .help = "a head on the hidden state at the end of the prompt, before anything is sampled",
     .source = "Damani et al. 2024 (2410.04707), §3.2",
-    .pass = of_prompt,
+    .estimate = of_prompt,
 };
 
 /* ---- pilot: a logistic regression on the first samples ------------------------------------------------------------ */
@@ -51,13 +51,13 @@ void wh_estimator_terms(const wh_view *v, double x[WH_PILOT_TERMS])
     x[7] = log(fmax(tokens / n, 1) / v->profile->tokens);
 }
 
-static double of_pilot(const wh_clues *c)
+static wh_estimate of_pilot(const wh_clues *c)
 {
     double x[WH_PILOT_TERMS], sum = 0;
-    if (!c->view->n) return NAN;
+    if (!c->view->n) return (wh_estimate){.pass = NAN};
     wh_estimator_terms(c->view, x);
     for (int i = 0; i < WH_PILOT_TERMS; i++) sum += c->view->profile->pilot[i] * x[i];
-    return 1 / (1 + exp(-sum));
+    return wh_estimate_of(1 / (1 + exp(-sum)), c->view->profile->sure_pilot);
 }
 
 const wh_estimator wh_estimator_pilot = {
@@ -65,16 +65,18 @@ const wh_estimator wh_estimator_pilot = {
     .help = "the first samples: how far they agree, what the PRM says of them, how long they are",
     .source = "logistic regression; agreement as in Aggarwal et al. 2023 (2305.11860)",
     .samples = true,
-    .pass = of_pilot,
+    .estimate = of_pilot,
 };
 
 /* ---- posterior: the model of votes, beginning with what the prompt says -------------------------------------------- */
 
-static double of_posterior(const wh_clues *c)
+static wh_estimate of_posterior(const wh_clues *c)
 {
     wh_ballot votes;
+    wh_estimate e;
     wh_view_ballot(c->view, &votes);
-    return wh_belief_pass(c->view->belief, &votes, NULL, NULL, 0);
+    e.pass = wh_belief_pass(c->view->belief, &votes, e.at_least, wh_bin_bounds, 2);
+    return e;
 }
 
 const wh_estimator wh_estimator_posterior = {
@@ -82,16 +84,20 @@ const wh_estimator wh_estimator_posterior = {
     .help = "a Beta distribution of pass@1 that learns from every sample",
     .source = "plan/belief.h",
     .samples = true,
-    .pass = of_posterior,
+    .estimate = of_posterior,
 };
 
 /* ---- oracle: for analysis ------------------------------------------------------------------------------------------- */
 
-static double of_oracle(const wh_clues *c) { return c->oracle; }
+static wh_estimate of_oracle(const wh_clues *c)
+{
+    double p = c->oracle;
+    return (wh_estimate){p, {p >= wh_bin_bounds[WH_BIN_EASY], p >= wh_bin_bounds[WH_BIN_MEDIUM]}};
+}
 
 const wh_estimator wh_estimator_oracle = {
     .name = "oracle",
     .help = "the share of right samples of a bank, which no run can know",
     .source = "Liu et al. 2025 (2502.06703): the paper's own difficulty",
-    .pass = of_oracle,
+    .estimate = of_oracle,
 };

@@ -13,7 +13,7 @@ typedef struct wh_clues {
 typedef struct wh_estimator {
     const char *name, *help, *source;
     bool        samples; /* looks at samples: costs them, though they vote later */
-    double (*pass)(const wh_clues *c); /* NAN: it has nothing to go by */
+    wh_estimate (*estimate)(const wh_clues *c); /* pass NAN: it has nothing to go by */
 } wh_estimator;
 
 #define WH_ESTIMATOR_X(id) extern const wh_estimator wh_estimator_##id;

@@ -8,12 +8,12 @@ static double level(int i)
     return 1 / (1 + exp(-0.5 * (i - middle)));
 }
 
-wh_code wh_outlook_create(wh_outlook *out, const wh_belief_model *m, bool prompts, wh_err *err)
+wh_code wh_outlook_create(wh_outlook *out, const wh_profile *p, bool prompts, wh_err *err)
 {
     *out = (wh_outlook){0};
-    WH_TRY(wh_belief_create(&out->usual, m, err));
+    WH_TRY(wh_belief_create(&out->usual, &p->votes, err));
     for (int i = 0; prompts && i < WH_OUTLOOK_LEVELS; i++) {
-        const wh_belief_model at = {(m->a + m->b) * level(i), (m->a + m->b) * (1 - level(i)), m->theta};
+        const wh_belief_model at = {p->sure_prompt * level(i), p->sure_prompt * (1 - level(i)), p->votes.theta};
         WH_TRY(wh_belief_create(&out->by_prompt[i], &at, err));
     }
     return WH_OK;

@@ -1,10 +1,10 @@
 /* outlook: the model of votes a problem begins with: the profile's, or, where its prompt says how hard it is, one with
- * that mean and as sure as the profile's. There are a few levels of it, because a belief is a table that is worth
+ * that mean, as sure as the profile says that prompts are. There are a few levels of it, because a belief is a table that is worth
  * sharing: they lie evenly in log-odds, from 3 % to 97 %. */
 #ifndef WH_PLAN_OUTLOOK_H
 #define WH_PLAN_OUTLOOK_H
 
-#include "plan/belief.h"
+#include "plan/profile.h"
 
 #include <stdbool.h>
 
@@ -16,7 +16,7 @@ typedef struct wh_outlook {
 } wh_outlook; /* starts as {0} */
 
 /* prompts: some prompt says something. To be freed whatever the result. */
-wh_code wh_outlook_create(wh_outlook *out, const wh_belief_model *m, bool prompts, wh_err *err);
+wh_code wh_outlook_create(wh_outlook *out, const wh_profile *p, bool prompts, wh_err *err);
 void    wh_outlook_free(wh_outlook *o);
 
 /* pass: pass@1 as the prompt lets expect; NAN: it does not. */

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "plan/beta.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,21 @@ const double wh_bin_bounds[2] = {0.5, 0.1};
 wh_bin wh_bin_of(double pass)
 {
     return pass >= wh_bin_bounds[WH_BIN_EASY] ? WH_BIN_EASY : pass >= wh_bin_bounds[WH_BIN_MEDIUM] ? WH_BIN_MEDIUM : WH_BIN_HARD;
+}
+
+wh_bin wh_bin_likeliest(const wh_estimate *e)
+{
+    double easy = e->at_least[WH_BIN_EASY], hard = 1 - e->at_least[WH_BIN_MEDIUM], medium = 1 - easy - hard;
+    return easy >= medium && easy >= hard ? WH_BIN_EASY : medium >= hard ? WH_BIN_MEDIUM : WH_BIN_HARD;
+}
+
+wh_estimate wh_estimate_of(double mean, double strength)
+{
+    wh_estimate e = {mean, {mean, mean}};
+    double a = strength * mean, b = strength * (1 - mean);
+    for (int i = 0; i < 2; i++) /* at 0 and 1 there is nothing round the mean */
+        e.at_least[i] = a > 0 && b > 0 ? 1 - wh_beta_cdf(wh_bin_bounds[i], a, b) : mean > 0.5;
+    return e;
 }
 
 const char *wh_bin_name(wh_bin bin)
@@ -29,6 +45,8 @@ void wh_profile_priors(wh_profile *out)
         .slope = 1,
         .pilot = {-3, 5, 0, -1, 0, 0, 0, -1},
         .keen = 0.7,
+        .sure_prompt = 3,
+        .sure_pilot = 6,
     };
 }
 
@@ -78,9 +96,12 @@ static wh_code read_json(wh_profile *p, const json_t *json, const char *path, wh
     const json_t *pilot = json_object_get(json, "pilot");
     for (size_t i = 0; i < WH_PROFILE_PILOT && json_array_size(pilot) == WH_PROFILE_PILOT; i++)
         p->pilot[i] = json_number_value(json_array_get(pilot, i));
+    const json_t *sure = json_object_get(json, "sure");
+    p->sure_prompt = number(sure, "prompt", p->sure_prompt);
+    p->sure_pilot = number(sure, "pilot", p->sure_pilot);
     p->n = (size_t)number(json, "problems", 0);
-    if (!(p->votes.a > 0 && p->votes.b > 0 && p->votes.theta > 0 && p->tokens > 0))
-        return wh_err_set(err, WH_ERR_FORMAT, "%s: a, b, theta and tokens must be above 0", path);
+    if (!(p->votes.a > 0 && p->votes.b > 0 && p->votes.theta > 0 && p->tokens > 0 && p->sure_prompt > 0 && p->sure_pilot > 0))
+        return wh_err_set(err, WH_ERR_FORMAT, "%s: a, b, theta, tokens and sure must be above 0", path);
     return read_rows(p, json_object_get(json, "rows"), path, err);
 }
 

@@ -18,6 +18,15 @@ const char *wh_bin_name(wh_bin bin);
 wh_bin      wh_bin_of(double pass);
 extern const double wh_bin_bounds[2]; /* of easy, of medium: pass@1 at least */
 
+/* What is known of a problem's pass@1: its expectation (NAN: nothing is known), and P(pass@1 >= wh_bin_bounds[i]). */
+typedef struct wh_estimate {
+    double pass, at_least[2];
+} wh_estimate;
+/* The bin with the largest probability, which is the best guess; that of the expectation is medium too often. */
+wh_bin      wh_bin_likeliest(const wh_estimate *e);
+/* Beta with this mean and strength a + b. */
+wh_estimate wh_estimate_of(double mean, double strength);
+
 /* What a way of answering came to, on the problems of a bin. */
 typedef struct wh_profile_row {
     wh_bin bin;
@@ -36,6 +45,7 @@ typedef struct wh_profile {
     double          slope, offset;    /* ln(odds that a sample is right) grows by slope * logit(score) + offset */
     double          keen;             /* how often the PRM puts a right sample above a wrong one; 0.5: useless */
     double          pilot[WH_PROFILE_PILOT]; /* its coefficients */
+    double          sure_prompt, sure_pilot; /* strength a + b of the Beta distribution round what each of them says */
     size_t          n;                /* problems it was fitted on */
     size_t          n_rows;
     wh_profile_row *rows;

@@ -227,7 +227,7 @@ wh_code wh_replay(wh_outcome *out, const wh_bank *bank, const wh_replay_spec *sp
     set_run s = {wh_mem_zalloc(n, sizeof *s.courses), wh_mem_zalloc(n, sizeof *s.views), wh_mem_zalloc(n, sizeof *s.first),
                  wh_mem_zalloc(n, sizeof *s.picks)};
     wh_outlook outlook = {0};
-    wh_code code = s.courses && s.views && s.first && s.picks ? wh_outlook_create(&outlook, &spec->profile->votes, bank->prompted, err)
+    wh_code code = s.courses && s.views && s.first && s.picks ? wh_outlook_create(&outlook, spec->profile, bank->prompted, err)
                                                             : wh_err_set(err, WH_ERR_NOMEM, "no memory to replay %zu problems", n);
     for (size_t r = 0; code == WH_OK && r < spec->orders; r++) {
         if (spec->policy->whole_set) run_set(out + r * bank->n, &s, bank, spec, &outlook, r);

@@ -60,10 +60,11 @@ typedef struct wh_curve {
  * orders are drawn for everything that is compared, so differences are paired. */
 typedef struct wh_versus {
     wh_interval accuracy, flops;
-    wh_interval against;   /* accuracy minus that of the curve at the same FLOPs */
-    wh_interval oracle;    /* regret: accuracy of the oracle allocation at the same FLOPs minus ours; only mean */
+    wh_interval against;   /* accuracy minus that of `fixed` at the same FLOPs */
+    wh_interval oracle;    /* regret: accuracy of the oracle allocation of `all` at the same FLOPs minus ours; only mean */
 } wh_versus;
-wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed, size_t replicates, uint64_t seed, wh_err *err);
+wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed, const wh_curve *all, size_t replicates, uint64_t seed,
+                         wh_err *err);
 
 /* FLOPs at which a policy, run at several budgets, has the accuracy of `target`, relative to those of target: linear
  * between budgets. high is INFINITY where some replicates never reach it; mean where it does not. */

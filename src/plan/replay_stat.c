@@ -73,7 +73,8 @@ static void draw(uint32_t *problem, uint32_t *order, const wh_runs *r, uint64_t 
 
 static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory for a bootstrap"); }
 
-wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed, size_t replicates, uint64_t seed, wh_err *err)
+wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed, const wh_curve *all, size_t replicates, uint64_t seed,
+                         wh_err *err)
 {
     uint32_t *problem = wh_mem_alloc(r->n, sizeof *problem), *order = wh_mem_alloc(r->n, sizeof *order);
     double *xs = wh_mem_alloc(fixed->n, sizeof *xs), *ys = wh_mem_alloc(fixed->n, sizeof *ys);
@@ -106,7 +107,7 @@ wh_code wh_replay_versus(wh_versus *out, const wh_runs *r, const wh_curve *fixed
         percentiles(&out->flops, list[1], replicates);
         percentiles(&out->against, list[2], replicates);
         double best;
-        code = wh_replay_oracle(&best, fixed, out->flops.mean, err);
+        code = wh_replay_oracle(&best, all, out->flops.mean, err);
         if (code == WH_OK) out->oracle = (wh_interval){best - out->accuracy.mean, NAN, NAN};
     }
     for (int i = 0; i < 3; i++) free(list[i]);

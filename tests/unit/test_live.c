@@ -56,7 +56,7 @@ static void open_show(show *s, const char *policy, double budget, bool prm, size
                         .task = {.policy = s->f.policy, .prm = s->f.prm, .has_prm = prm}, .around = 1, .most = WH_PLAN_MOST,
                         .budget = budget, .tokens = INFINITY};
     assert_int_equal(wh_policy_parse(&s->live.policy, &s->params, policy, &s->profile, &err), WH_OK);
-    assert_int_equal(wh_outlook_create(&s->live.outlook, &s->profile.votes, false, &err), WH_OK);
+    assert_int_equal(wh_outlook_create(&s->live.outlook, &s->profile, false, &err), WH_OK);
     wh_case_init(&s->c, &s->live, PROMPT, 9, NAN); /* the question and its marker */
 }
 

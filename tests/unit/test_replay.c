@@ -357,7 +357,7 @@ static void test_comparisons(void **state)
     const wh_curve curve = {fixed, 4};
     /* A point of the curve is no better than the curve, and its interval holds nothing else. */
     wh_versus v;
-    must(wh_replay_versus(&v, &fixed[2], &curve, 200, 1, &err), &err);
+    must(wh_replay_versus(&v, &fixed[2], &curve, &curve, 200, 1, &err), &err);
     assert_true(v.against.mean == 0 && v.against.low == 0 && v.against.high == 0);
     assert_true(v.accuracy.low < v.accuracy.mean && v.accuracy.mean < v.accuracy.high);
     assert_true(v.oracle.mean >= 0);
@@ -402,24 +402,28 @@ static void test_calibrate(void **state)
     wh_params params;
     must(wh_policy_parse(&policy, &params, "adaptive", &p, &err), &err);
     /* Mean squared error of pass@1: the estimators against saying the mean of all. */
-    double *pass = malloc(400 * sizeof *pass), mean = 0, base = 0, squares = 0;
-    assert_non_null(pass);
+    double mean = 0, base = 0, squares = 0;
+    wh_estimate *said = malloc(400 * sizeof *said);
+    assert_non_null(said);
     for (size_t i = 0; i < 400; i++) mean += (double)bank.problems[i].n_right / 16 / 400;
+    size_t hits[3] = {0};
     const wh_estimator *const looking[] = {&wh_estimator_pilot, &wh_estimator_posterior, &wh_estimator_oracle};
     for (size_t e = 0; e < 3; e++) {
         base = squares = 0;
-        must(wh_calibrate_estimate(pass, &bank, looking[e], &p, NULL, 4, 1, 1, &err), &err);
+        must(wh_calibrate_estimate(said, &bank, looking[e], &p, NULL, 4, 1, 1, &err), &err);
         for (size_t i = 0; i < 400; i++) {
             double truth = (double)bank.problems[i].n_right / 16;
             base += (truth - mean) * (truth - mean);
-            squares += (truth - pass[i]) * (truth - pass[i]);
+            hits[e] += wh_bin_likeliest(&said[i]) == wh_bin_of(truth);
+            squares += (truth - said[i].pass) * (truth - said[i].pass);
         }
         assert_true(squares < 0.75 * base);
     }
-    assert_true(squares == 0); /* the oracle */
-    must(wh_calibrate_estimate(pass, &bank, &wh_estimator_prompt, &p, NULL, 4, 1, 1, &err), &err);
-    assert_true(isnan(pass[0])); /* nobody has looked at the prompt */
-    free(pass);
+    assert_true(squares == 0 && hits[2] == 400); /* the oracle */
+    assert_true(hits[0] > 220 && hits[1] > 220); /* the largest of three classes has about 170 */
+    must(wh_calibrate_estimate(said, &bank, &wh_estimator_prompt, &p, NULL, 4, 1, 1, &err), &err);
+    assert_true(isnan(said[0].pass)); /* nobody has looked at the prompt */
+    free(said);
     bank.n = 10;
     assert_int_equal(wh_calibrate(&json, &bank, &spec, &err), WH_ERR_ARG);
     wh_profile_free(&p);
