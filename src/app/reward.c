@@ -130,7 +130,9 @@ wh_code wh_reward_costs(wh_costs *out, const wh_reward *r, const wh_loaded *poli
     wh_prm_sizes sizes;
     WH_TRY(wh_forecast_prm(&sizes, r->prm, r->attached, "", err));
     *out = (wh_costs){.policy = *wh_engine_cost(policy->engine), .has_prm = r->prm != NULL, .attached = r->attached, .around = sizes.around};
-    if (r->prm) out->prm = *wh_prm_cost(r->prm);
+    if (!r->prm) return WH_OK;
+    out->prm = *wh_prm_cost(r->prm);
+    out->in_passing = wh_prm_in_passing(r->prm);
     return WH_OK;
 }
 

@@ -154,6 +154,8 @@ wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *polic
     WH_TRY(check_profile(&s->profile, policy, err));
     s->live.task = (wh_task){.policy = costs->policy, .prm = costs->prm, .has_prm = costs->has_prm};
     s->live.attached = costs->attached;
+    s->live.in_passing = costs->in_passing;
+    if (costs->in_passing) s->live.task.prm.body = s->live.task.prm.attn_per_key = 0;
     s->live.around = (double)costs->around;
     s->live.block = WH_KV_BLOCK;
     WH_TRY(open_head(s, policy, err));

@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "search/strategy.h"
 
 #include <math.h>
@@ -23,7 +22,7 @@ typedef struct block {
     _Alignas(16) unsigned char data[];
 } block;
 
-static void *take(wh_bank *b, size_t n, size_t size)
+void *wh_bank_take(wh_bank *b, size_t n, size_t size)
 {
     size_t bytes;
     if (!wh_mem_mul(&bytes, n, size) || !wh_mem_add(&bytes, bytes, sizeof(block))) return NULL;
@@ -42,60 +41,6 @@ void wh_bank_free(wh_bank *b)
     }
     json_decref(b->header);
     *b = (wh_bank){0};
-}
-
-/* ---- imagining --------------------------------------------------------------------------------------------------- */
-
-/* Beta(a, b) by Jöhnk's rejection, which is fast for a, b of about 1 and below. */
-static double draw_pass(const wh_belief_model *m, uint64_t seed, uint64_t stream)
-{
-    for (uint64_t at = 0;; at += 2) {
-        double x = pow(wh_rng_uniform(seed, stream, at), 1 / m->a), y = pow(wh_rng_uniform(seed, stream, at + 1), 1 / m->b);
-        if (x + y <= 1 && x + y > 0) return x / (x + y);
-        if (at > 2000) return m->a / (m->a + m->b);
-    }
-}
-
-static wh_code imagine(wh_bank *b, wh_bank_problem *p, const wh_belief_model *m, uint32_t tokens, size_t n, uint64_t seed, uint64_t stream,
-                       wh_err *err)
-{
-    double pass = draw_pass(m, seed, 2 * stream);
-    p->prompt_pass = NAN;
-    int32_t right = -1, *said = take(b, n, sizeof *said);
-    p->samples = take(b, n, sizeof *p->samples);
-    if (!said || !p->samples) return wh_err_set(err, WH_ERR_NOMEM, "no memory to imagine problems");
-    size_t wrong = 0; /* said[0 .. wrong): what wrong samples said, one each */
-    for (; p->n < n; p->n++) {
-        wh_bank_sample *s = &p->samples[p->n];
-        double u = wh_rng_uniform(seed, 2 * stream + 1, 2 * p->n + 1) * ((double)wrong + m->theta);
-        s->tokens = tokens;
-        s->flops = wh_bank_sample_flops(&b->cost, p->prompt_tokens, tokens);
-        s->right = wh_rng_uniform(seed, 2 * stream + 1, 2 * p->n) < pass;
-        if (s->right) {
-            if (right < 0) right = (int32_t)p->n_groups++;
-            s->group = right;
-            p->n_right++;
-        } else {
-            s->group = u < (double)wrong ? said[(size_t)u] : (int32_t)p->n_groups++;
-            said[wrong++] = s->group;
-        }
-    }
-    return WH_OK;
-}
-
-wh_code wh_bank_imagine(wh_bank *out, const wh_belief_model *m, const wh_cost *cost, uint32_t prompt_tokens, uint32_t tokens, size_t problems,
-                        size_t samples, uint64_t seed, wh_err *err)
-{
-    *out = (wh_bank){.cost = *cost};
-    out->problems = take(out, problems, sizeof *out->problems);
-    if (!out->problems) return wh_err_set(err, WH_ERR_NOMEM, "no memory to imagine problems");
-    for (; out->n < problems; out->n++) {
-        wh_bank_problem *p = &out->problems[out->n];
-        p->prompt_tokens = prompt_tokens;
-        p->prompt_flops = wh_strategy_compute(cost, 0, prompt_tokens, 0);
-        WH_TRY(imagine(out, p, m, tokens, samples, seed, out->n, err));
-    }
-    return WH_OK;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
@@ -126,7 +71,7 @@ static wh_code read_header(reader *r, json_t *o, wh_err *err)
     b->header = json_incref(o);
     b->cost = (wh_cost){whole(cost, "body"), whole(cost, "head"), whole(cost, "attn_per_key"), whole(cost, "params")};
     b->n_searches = json_array_size(searches);
-    b->searches = take(b, b->n_searches, sizeof *b->searches);
+    b->searches = wh_bank_take(b, b->n_searches, sizeof *b->searches);
     if (!b->searches) return no_memory(err);
     for (size_t i = 0; i < b->n_searches; i++) b->searches[i] = json_array_get(searches, i);
     b->scored = true;
@@ -137,7 +82,7 @@ static wh_code read_scores(reader *r, wh_bank_sample *s, const json_t *list, wh_
 {
     s->n_scores = json_array_size(list);
     if (!s->n_scores) return WH_OK;
-    double *scores = take(r->b, s->n_scores, sizeof *scores);
+    double *scores = wh_bank_take(r->b, s->n_scores, sizeof *scores);
     if (!scores) return no_memory(err);
     for (size_t i = 0; i < s->n_scores; i++) scores[i] = json_number_value(json_array_get(list, i));
     s->scores = scores;
@@ -151,7 +96,7 @@ static wh_code read_samples(reader *r, wh_bank_sample **out, size_t *n, const js
     const char *right = json_string_value(json_object_get(o, "right"));
     *n = json_array_size(groups);
     if (!right || strlen(right) != *n || json_array_size(tokens) != *n) return broken(r, "not as many groups as verdicts or tokens", err);
-    wh_bank_sample *list = *out = take(r->b, *n, sizeof *list);
+    wh_bank_sample *list = *out = wh_bank_take(r->b, *n, sizeof *list);
     if (!list) return no_memory(err);
     for (size_t i = 0; i < *n; i++) {
         list[i].group = (int32_t)json_integer_value(json_array_get(groups, i));
@@ -166,7 +111,7 @@ static wh_code read_samples(reader *r, wh_bank_sample **out, size_t *n, const js
 static wh_code read_runs(reader *r, wh_bank_problem *p, const json_t *runs, wh_err *err)
 {
     p->n_runs = json_array_size(runs);
-    p->runs = take(r->b, p->n_runs, sizeof *p->runs);
+    p->runs = wh_bank_take(r->b, p->n_runs, sizeof *p->runs);
     if (!p->runs) return no_memory(err);
     for (size_t i = 0; i < p->n_runs; i++) {
         const json_t *o = json_array_get(runs, i);
@@ -188,7 +133,7 @@ static wh_code read_problem(reader *r, const json_t *o, wh_err *err)
     if (!id) return broken(r, "a problem without an id", err);
     p->line = whole(o, "line");
     size_t size = strlen(id) + 1;
-    p->id = take(b, size, 1);
+    p->id = wh_bank_take(b, size, 1);
     if (!p->id) return no_memory(err);
     memcpy(p->id, id, size);
     p->prompt_tokens = (uint32_t)whole(o, "prompt");
@@ -211,7 +156,7 @@ static wh_code read_lines(reader *r, const char *text, wh_err *err)
 {
     size_t lines = 0;
     for (const char *c = text; *c; c++) lines += *c == '\n';
-    r->b->problems = take(r->b, lines + 1, sizeof *r->b->problems);
+    r->b->problems = wh_bank_take(r->b, lines + 1, sizeof *r->b->problems);
     if (!r->b->problems) return no_memory(err);
     for (const char *line = text, *end; *line; line = end) {
         end = line + strcspn(line, "\n");

@@ -77,10 +77,8 @@ typedef struct wh_bank_sources {
 } wh_bank_sources;
 wh_code wh_bank_make(const char *path, const wh_bank_sources *from, size_t *n_problems, wh_err *err);
 
-/* A bank of problems that nobody has: as the model of votes says they are, all with a prompt and samples of the same
- * sizes. For a look ahead at what a policy would do with such problems. *out is to be freed. */
-wh_code wh_bank_imagine(wh_bank *out, const wh_belief_model *m, const wh_cost *cost, uint32_t prompt_tokens, uint32_t tokens, size_t problems,
-                        size_t samples, uint64_t seed, wh_err *err);
+/* Memory that is freed with the bank, all zero; NULL: there is none. */
+void   *wh_bank_take(wh_bank *b, size_t n, size_t size);
 
 /* FLOPs of the tokens of one sample after a prompt. */
 double wh_bank_sample_flops(const wh_cost *c, uint32_t prompt_tokens, uint32_t tokens);

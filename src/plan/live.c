@@ -29,6 +29,7 @@ void wh_case_init(wh_case *c, const wh_live *live, size_t prompt_tokens, size_t 
         .most = live->most,
         .can_score = live->task.has_prm,
         .can_search = live->task.has_prm,
+        .scoring = live->in_passing,
         .budget = live->budget,
         .tokens_left = live->tokens,
         .task = live->task,

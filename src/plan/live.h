@@ -26,6 +26,7 @@ typedef struct wh_live {
     wh_aggregate      aggregate;
     wh_task           task;     /* costs; sizes are set per problem */
     bool              attached; /* the PRM is a head on the policy */
+    bool              in_passing; /* and scores are made while samples are written: task.prm is the head alone */
     double            around;   /* tokens that the PRM reads around each step */
     size_t            block;    /* tokens: what was read before is found up to a multiple of these; 0: all of it */
     size_t            most;     /* samples of a problem, at most */

@@ -103,6 +103,10 @@ mkdir -p share/profiles
 cp fair.json share/profiles/
 "$whet" solve --policy "$m" --prm-head free.gguf --budget 40M 'What is 1 + 2?' 2>&1 | grep -o 'no profile: priors' || echo "with the profile"
 rm -r share
+note a plan knows what the prompt lets expect and what scores are worth
+check plan --policy "$m" --prm-head free.gguf --difficulty-head hard.gguf --profile fair.json --budget 40M 'What is 1 + 2?' | sed -n '/^the PRM/s/[0-9][0-9.]*/N/gp; /^by its/s/[0-9][0-9.]*/N/gp' | sed 's/probably [a-z]*/probably BIN/'
+check plan --policy "$m" --prm-head free.gguf --difficulty-head hard.gguf --profile fair.json --budget 40M --json 'What is 1 + 2?' | grep -o '"prm":"[^"]*"\|"score_flops":[0-9.]*'
+check plan --policy "$m" --prm-head hard.gguf --budget 40M 'What is 1 + 2?'
 check fit prm --trunk "$m" $own --unseen fair
 check bank one two --scores one -o bank
 check bank one two --difficulty set.jsonl -o bank

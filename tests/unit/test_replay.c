@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "journal/journal.h"
 #include "plan/calibrate.h"
+#include "plan/imagine.h"
 #include "plan/replay.h"
 #include "search/strategy.h"
 
@@ -385,7 +386,8 @@ static void test_calibrate(void **state)
     const wh_belief_model m = {0.6, 0.9, 5};
     wh_bank bank;
     wh_err err;
-    must(wh_bank_imagine(&bank, &m, &cost, 40, 200, 400, 16, 7, &err), &err);
+    const wh_imagine imagined = {.votes = &m, .cost = &cost, .prompt_tokens = 40, .tokens = 200, .problems = 400, .samples = 16, .seed = 7};
+    must(wh_bank_imagine(&bank, &imagined, &err), &err);
     assert_int_equal(bank.n, 400);
     json_t *json;
     const wh_calibrate_spec spec = {.vote = &wh_vote_majority, .orders = 4};
