@@ -422,7 +422,7 @@ static void test_calibrate(void **state)
         assert_true(squares < 0.75 * base);
     }
     assert_true(squares == 0 && hits[2] == 400); /* the oracle */
-    assert_true(hits[0] > 220 && hits[1] > 220); /* the largest of three classes has about 170 */
+    if (hits[0] < 210 || hits[1] < 210) fail_msg("%zu, %zu bins are right", hits[0], hits[1]); /* the largest class: 170 or so */
     must(wh_calibrate_estimate(said, &bank, &wh_estimator_prompt, &p, NULL, 4, 1, 1, &err), &err);
     assert_true(isnan(said[0].pass)); /* nobody has looked at the prompt */
     free(said);
