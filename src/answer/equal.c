@@ -5,6 +5,7 @@
  */
 #include "answer/answer.h"
 
+#include "answer/evaluate.h"
 #include "answer/normalize.h"
 #include "base/mem.h"
 
@@ -121,7 +122,7 @@ static bool has_decimal(side s)
 /* Two numbers that differ, but by no more than a decimal is expected to be off. */
 static bool same_number(side gold, side pred)
 {
-    wh_value g = wh_normalize_value(gold.e, gold.x), p = wh_normalize_value(pred.e, pred.x);
+    wh_value g = wh_evaluate(gold.e, gold.x), p = wh_evaluate(pred.e, pred.x);
     if (g.bad || p.bad || !(has_decimal(gold) || has_decimal(pred))) return false;
     bool g_whole = wh_value_is_integer(g), p_whole = wh_value_is_integer(p);
     if (g_whole && p_whole) return false;
@@ -135,7 +136,7 @@ static bool same_number(side gold, side pred)
 static bool same_percent(side gold, side pred)
 {
     if (gold.e->percent == pred.e->percent) return false;
-    wh_value g = wh_normalize_value(gold.e, gold.x), p = wh_normalize_value(pred.e, pred.x);
+    wh_value g = wh_evaluate(gold.e, gold.x), p = wh_evaluate(pred.e, pred.x);
     if (g.bad || p.bad) return false;
     long double scale = gold.e->percent ? 0.01 : 100;
     return fabsl(g.re * scale - p.re) <= 1e-9 * fabsl(p.re) && g.im == 0 && p.im == 0;
@@ -173,8 +174,8 @@ static bool same_ratio(side ratio, side other)
 {
     if (top(ratio)->kind != WH_N_RATIO || count(ratio) != 2 || top(other)->kind == WH_N_RATIO) return false;
     side     a = child(ratio), b = sibling(a);
-    wh_value quotient = wh_value_mul(wh_normalize_value(a.e, a.x), wh_value_inv(wh_normalize_value(b.e, b.x)));
-    wh_value value = wh_normalize_value(other.e, other.x);
+    wh_value quotient = wh_value_mul(wh_evaluate(a.e, a.x), wh_value_inv(wh_evaluate(b.e, b.x)));
+    wh_value value = wh_evaluate(other.e, other.x);
     char     keys[2][WH_VALUE_KEY];
     if (quotient.bad || value.bad) return false;
     wh_value_key(keys[0], quotient);

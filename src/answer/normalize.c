@@ -7,14 +7,11 @@
  *   lists, sets, unions   the keys of the elements, sorted, each once
  *   one inequality        the interval it describes; others as equations, the factor being positive
  *   everything else       its letters in lower case
- *
- * The points are pseudo-random reals of both signs, drawn by the name of the variable: an expression means the same
- * wherever it stands.
  */
 #include "answer/normalize.h"
 
+#include "answer/evaluate.h"
 #include "base/mem.h"
-#include "base/rng.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -23,143 +20,10 @@
 
 #define N_POINTS 4
 #define MAX_ELEMENTS 512
-#define MAX_DETERMINANT 6
-#define POINT_SEED UINT64_C(0x77686574)
-
-/* ---- values ------------------------------------------------------------------------------------------ */
-
-typedef struct scope {
-    const wh_expr *e;
-    int            point;     /* which of the N_POINTS */
-    bool           lower;     /* take the lower sign of every +- */
-    bool           variables; /* out: a variable was met */
-    bool           signs;     /* out: a +- was met */
-    bool           j_is_i;    /* j with no i about is the imaginary unit, as engineers write it */
-} scope;
 
 static const wh_node *at(const wh_expr *e, int32_t x)
 {
     return e->nodes + x;
-}
-
-static wh_value variable(scope *s, const wh_node *n)
-{
-    const char *name = s->e->chars + n->at, *sub = s->e->chars + n->sub_at;
-    if (s->j_is_i && n->len == 1 && *name == 'j' && !n->sub_len && !n->op) return wh_value_i();
-    s->variables = true;
-    uint64_t h = UINT64_C(14695981039346656037) + n->op; /* FNV-1a */
-    for (size_t i = 0; i < n->len; i++) h = (h ^ (unsigned char)name[i]) * UINT64_C(1099511628211);
-    h = (h ^ '_') * UINT64_C(1099511628211);
-    for (size_t i = 0; i < n->sub_len; i++) h = (h ^ (unsigned char)sub[i]) * UINT64_C(1099511628211);
-    double u = wh_rng_uniform(POINT_SEED, h, (uint64_t)s->point);
-    double x = 0.4 + 1.4 * u;
-    /* the first point is positive in all variables, the second negative, the others mixed */
-    bool negative = s->point == 1 || (s->point > 1 && (wh_rng_u64(POINT_SEED + 1, h, (uint64_t)s->point) & 1));
-    return wh_value_real(negative ? -x : x);
-}
-
-static wh_value eval(scope *s, int32_t x);
-
-/* The argument of a trigonometric function: degrees count there. */
-static wh_value angle(scope *s, int32_t x)
-{
-    wh_value v = eval(s, x);
-    return at(s->e, x)->kind == WH_N_DEG ? wh_value_mul(v, wh_value_real(M_PIl / 180)) : v;
-}
-
-/* A determinant by elimination; a pivot is any entry that is not zero. */
-static wh_value determinant(scope *s, int32_t x)
-{
-    wh_value m[MAX_DETERMINANT][MAX_DETERMINANT], det = wh_value_int(1);
-    int      n = 0, rows = 0;
-    for (int32_t r = at(s->e, x)->first; r >= 0; r = at(s->e, r)->next) n++;
-    if (n > MAX_DETERMINANT) return wh_value_bad();
-    for (int32_t r = at(s->e, x)->first; r >= 0; r = at(s->e, r)->next, rows++) {
-        int k = 0;
-        for (int32_t c = at(s->e, r)->first; c >= 0; c = at(s->e, c)->next, k++)
-            if (k < n) m[rows][k] = eval(s, c);
-        if (k != n) return wh_value_bad();
-    }
-    for (int k = 0; k < n; k++) {
-        int pivot = k;
-        while (pivot < n && m[pivot][k].re == 0 && m[pivot][k].im == 0 && !m[pivot][k].bad) pivot++;
-        if (pivot == n) return wh_value_int(0);
-        for (int c = 0; c < n && pivot != k; c++) {
-            wh_value swap = m[k][c];
-            m[k][c] = wh_value_neg(m[pivot][c]);
-            m[pivot][c] = swap;
-        }
-        det = wh_value_mul(det, m[k][k]);
-        wh_value inverse = wh_value_inv(m[k][k]);
-        for (int r = k + 1; r < n; r++) {
-            wh_value factor = wh_value_neg(wh_value_mul(m[r][k], inverse));
-            for (int c = k; c < n; c++) m[r][c] = wh_value_add(m[r][c], wh_value_mul(factor, m[k][c]));
-        }
-    }
-    return det;
-}
-
-static wh_value eval(scope *s, int32_t x)
-{
-    const wh_node *n = at(s->e, x);
-    int32_t        a = n->first, b = a < 0 ? -1 : at(s->e, a)->next;
-    switch (n->kind) {
-    case WH_N_NUM: return n->value;
-    case WH_N_SYM: return variable(s, n);
-    case WH_N_PI: return wh_value_real(M_PIl);
-    case WH_N_E: return wh_value_real(M_El);
-    case WH_N_I: return wh_value_i();
-    case WH_N_NEG: return wh_value_neg(eval(s, a));
-    case WH_N_DEG: return eval(s, a);
-    case WH_N_DET: return determinant(s, x);
-    case WH_N_INV: return wh_value_inv(eval(s, a));
-    case WH_N_FACT: return wh_value_factorial(eval(s, a));
-    case WH_N_PM: {
-        s->signs = true;
-        wh_value v = eval(s, a);
-        return s->lower == (n->op == '+') ? wh_value_neg(v) : v;
-    }
-    case WH_N_ADD:
-    case WH_N_MUL: {
-        wh_value v = eval(s, a);
-        for (; b >= 0; b = at(s->e, b)->next)
-            v = n->kind == WH_N_ADD ? wh_value_add(v, eval(s, b)) : wh_value_mul(v, eval(s, b));
-        return v;
-    }
-    case WH_N_POW: {
-        if (at(s->e, a)->kind == WH_N_E) return wh_value_fn(WH_FN_EXP, eval(s, b));
-        wh_value base = eval(s, a);
-        return wh_value_pow(base, eval(s, b));
-    }
-    case WH_N_ROOT: {
-        wh_value radicand = eval(s, a);
-        return wh_value_root(radicand, eval(s, b));
-    }
-    case WH_N_LOG: {
-        wh_value arg = wh_value_fn(WH_FN_LN, eval(s, a)), base = wh_value_fn(WH_FN_LN, eval(s, b));
-        return wh_value_mul(arg, wh_value_inv(base));
-    }
-    case WH_N_BINOM: {
-        wh_value top = eval(s, a);
-        return wh_value_binomial(top, eval(s, b));
-    }
-    case WH_N_FN: return wh_value_fn((wh_fn)n->op, n->op <= WH_FN_CSC ? angle(s, a) : eval(s, a));
-    default: return wh_value_bad(); /* infinity, tuples, relations, ...: no numbers */
-    }
-}
-
-static scope scope_of(const wh_expr *e)
-{
-    scope s = {.e = e, .j_is_i = true};
-    for (size_t i = 0; i < e->n_nodes; i++) s.j_is_i &= e->nodes[i].kind != WH_N_I;
-    return s;
-}
-
-wh_value wh_normalize_value(const wh_expr *e, int32_t x)
-{
-    scope    s = scope_of(e);
-    wh_value v = eval(&s, x);
-    return s.variables || s.signs ? wh_value_bad() : wh_value_snap(v);
 }
 
 /* ---- shapes ------------------------------------------------------------------------------------------ */
@@ -182,8 +46,8 @@ static bool is_name(const wh_expr *e, int32_t x) /* x, f(x), P(A), or a product 
 
 static bool is_constant(const wh_expr *e, int32_t x)
 {
-    scope    s = scope_of(e);
-    wh_value v = eval(&s, x);
+    wh_scope s = wh_scope_of(e);
+    wh_value v = wh_evaluate_in(&s, x);
     return !v.bad && !s.variables;
 }
 
@@ -230,12 +94,12 @@ static void put_value(wh_buf *out, wh_value v)
 /* Key of an expression for one choice of the signs. */
 static bool expression_key(wh_buf *out, const wh_expr *e, int32_t x, bool lower, bool *signs)
 {
-    scope    s = scope_of(e);
+    wh_scope s = wh_scope_of(e);
     wh_value v[N_POINTS];
     bool     constant = true;
     s.lower = lower;
     for (s.point = 0; s.point < N_POINTS; s.point++) {
-        v[s.point] = eval(&s, x);
+        v[s.point] = wh_evaluate_in(&s, x);
         if (v[s.point].bad && s.point == 0) return false;
         wh_value d = wh_value_add(v[s.point], wh_value_neg(v[0]));
         constant &= !d.bad && hypotl(d.re, d.im) <= 1e-12 * hypotl(v[0].re, v[0].im);
@@ -370,13 +234,13 @@ static bool relation_key(wh_buf *out, const wh_expr *e, int32_t x)
     int32_t a = at(e, x)->first, b = at(e, a)->next;
     wh_rel  rel = (wh_rel)at(e, b)->rel;
     if (at(e, b)->next >= 0 || rel == WH_REL_IN) return false;
-    scope                    s = scope_of(e);
+    wh_scope s = wh_scope_of(e);
     wh_value                 first = wh_value_bad();
     bool                     flip = rel == WH_REL_GT || rel == WH_REL_GE; /* a > b is b < a */
     static const char *const names[] = {"?", "=", "!=", "<", "<=", "<", "<=", "in"};
     wh_buf_puts(out, names[rel]);
     for (s.point = 0; s.point < N_POINTS; s.point++) {
-        wh_value left = eval(&s, a), right = eval(&s, b);
+        wh_value left = wh_evaluate_in(&s, a), right = wh_evaluate_in(&s, b);
         wh_value d = flip ? wh_value_add(right, wh_value_neg(left)) : wh_value_add(left, wh_value_neg(right));
         if (s.point == 0) {
             first = d;

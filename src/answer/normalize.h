@@ -1,4 +1,4 @@
-/* normalize: the value and the key of a tree. Internal to answer/. */
+/* normalize: the key of a tree. Internal to answer/. */
 #ifndef WH_ANSWER_NORMALIZE_H
 #define WH_ANSWER_NORMALIZE_H
 
@@ -14,9 +14,6 @@ bool wh_normalize_key(wh_buf *out, const wh_expr *e, int32_t x);
 /* Append the key of the whole answer, whose text is given too, for an answer that is no mathematics. Nothing is
  * appended for an answer that says nothing. */
 void wh_normalize_answer(wh_buf *out, const wh_expr *e, const char *text, size_t n);
-
-/* The value of a tree without variables and without +-; bad when it has any, or is no number. */
-wh_value wh_normalize_value(const wh_expr *e, int32_t x);
 
 /* The tree that counts: behind "x =", "x \in", "f(x) =". */
 int32_t wh_normalize_meaning(const wh_expr *e, int32_t x);
