@@ -235,8 +235,8 @@ static bool relation_key(wh_buf *out, const wh_expr *e, int32_t x)
     wh_rel  rel = (wh_rel)at(e, b)->rel;
     if (at(e, b)->next >= 0 || rel == WH_REL_IN) return false;
     wh_scope s = wh_scope_of(e);
-    wh_value                 first = wh_value_bad();
-    bool                     flip = rel == WH_REL_GT || rel == WH_REL_GE; /* a > b is b < a */
+    wh_value first = wh_value_bad();
+    bool flip = rel == WH_REL_GT || rel == WH_REL_GE; /* a > b is b < a */
     static const char *const names[] = {"?", "=", "!=", "<", "<=", "<", "<=", "in"};
     wh_buf_puts(out, names[rel]);
     for (s.point = 0; s.point < N_POINTS; s.point++) {
