@@ -17,6 +17,8 @@ struct wh_sampler {
     float          *weights; /* (threads, tiles): what the sum of each tile weighs */
     float          *rows;    /* (max_rows, vocab); NULL until truncation is allowed */
     int32_t        *order;   /* (threads, vocab): a heap of tokens, likewise */
+    float          *tops;    /* (threads, tiles), and the tiles in their order, likewise */
+    int32_t        *tile_order;
     wh_pick        *picks;
     wh_head_sink    sink;
 };
@@ -101,26 +103,82 @@ static void sift(const float *p, int32_t *heap, size_t n, size_t i)
     }
 }
 
-/* Tokens leave a heap in order of probability until one of the limits is reached; they are moved to the
- * free end of the array. Then the number picks among them. top-k first, then top-p of all the mass, then
- * min-p relative to the best. */
-static void draw_truncated(wh_sampler *s, int tid, size_t row, wh_pick *want, float max, double z)
+static void heapify(const float *p, int32_t *heap, size_t n)
 {
-    float *p = s->rows + row * s->vocab;
-    int32_t *heap = s->order + (size_t)tid * s->vocab;
-    size_t n = s->vocab, kept = 0, most = want->top_k > 0 ? (size_t)want->top_k : n;
-    s->model->ops->exps(p, p, n, inverse_temperature(want), max);
-    for (size_t i = 0; i < n; i++) heap[i] = (int32_t)i;
     for (size_t i = n / 2; i-- > 0;) sift(p, heap, n, i);
+}
+
+static void push(const float *p, int32_t *heap, size_t n, int32_t token)
+{
+    size_t i = n;
+    for (; i && before(p, token, heap[(i - 1) / 2]); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
+    heap[i] = token;
+}
+
+/* Tiles from the largest of their best weights down; tops[t] becomes no less than any weight in tile t. */
+static void order_tiles(const wh_sampler *s, size_t row, float *tops, int32_t *tiles, float max)
+{
+    const float slack = 1.0001f; /* for rounding, so that it is a bound */
+    const wh_logit_sum *sums = s->sums + row * s->tiles;
+    for (size_t t = 0; t < s->tiles; t++) tops[t] = sums[t].max;
+    s->model->ops->exps(tops, tops, s->tiles, 1, max);
+    for (size_t t = 0; t < s->tiles; t++) {
+        tops[t] *= slack;
+        tiles[t] = (int32_t)t;
+    }
+    heapify(tops, tiles, s->tiles);
+    for (size_t n = s->tiles; n-- > 1;) { /* the best goes behind the rest, which leaves the order backwards */
+        int32_t best = tiles[0];
+        tiles[0] = tiles[n];
+        sift(tops, tiles, n, 0);
+        tiles[n] = best;
+    }
+    for (size_t a = 0, b = s->tiles - 1; a < b; a++, b--) {
+        int32_t swap = tiles[a];
+        tiles[a] = tiles[b];
+        tiles[b] = swap;
+    }
+}
+
+/* The weights of a tile are made, and those of at least `least` join the heap; returns its new size. */
+static size_t open_tile(const wh_sampler *s, float *p, int32_t *heap, size_t n, size_t tile, float least, const wh_pick *want, float max)
+{
+    size_t begin = tile * WH_HEAD_TILE, end = begin + WH_HEAD_TILE < s->vocab ? begin + WH_HEAD_TILE : s->vocab;
+    s->model->ops->exps(p + begin, p + begin, end - begin, inverse_temperature(want), max);
+    for (size_t i = begin; i < end; i++)
+        if (p[i] >= least) push(p, heap, n++, (int32_t)i);
+    return n;
+}
+
+/* Tokens leave a heap in order of probability until one of the limits is reached; they are moved to the free end of
+ * the array. Then the number picks among them. top-k first, then top-p of all the mass, then min-p relative to the
+ * best. A tile is looked into only when something in it may be next. */
+static void draw_truncated(wh_sampler *s, int tid, size_t row, wh_pick *want, float max, int32_t argmax, double z)
+{
+    float *p = s->rows + row * s->vocab, *tops = s->tops + (size_t)tid * s->tiles, least = want->min_p;
+    int32_t *heap = s->order + (size_t)tid * s->vocab, *tiles = s->tile_order + (size_t)tid * s->tiles;
+    size_t n = 0, kept = 0, next = 0, most = want->top_k > 0 ? (size_t)want->top_k : s->vocab;
+    order_tiles(s, row, tops, tiles, max);
+    if (most <= s->tiles) { /* so many tiles have a token of at least this weight */
+        float kth = 0.999f * tops[tiles[most - 1]];
+        if (kth > least) least = kth;
+    }
     double mass = 0;
-    while (n && kept < most && (kept == 0 || mass < (double)want->top_p * z)) {
+    while (kept < most && (kept == 0 || mass < (double)want->top_p * z)) {
+        while (next < s->tiles && tops[tiles[next]] >= least && (!n || tops[tiles[next]] >= p[heap[0]]))
+            n = open_tile(s, p, heap, n, (size_t)tiles[next++], least, want, max);
+        if (!n) break;
         int32_t token = heap[0];
         if (kept && p[token] < want->min_p) break; /* the best has weight 1 */
         heap[0] = heap[--n];
         sift(p, heap, n, 0);
-        heap[n] = token; /* kept tokens stand from the end backwards */
+        heap[s->vocab - 1 - kept++] = token;
         mass += (double)p[token];
-        kept++;
+    }
+    if (!kept) { /* logits that are no numbers */
+        want->token = argmax;
+        want->logprob = NAN;
+        return;
     }
     double left = want->uniform * mass;
     size_t i = s->vocab - 1;
@@ -143,13 +201,23 @@ static void finish_row(void *ctx, int tid, size_t row)
         want->token = argmax;
         want->logprob = -log(z);
     } else if (truncates(want)) {
-        draw_truncated(s, tid, row, want, max, z);
+        draw_truncated(s, tid, row, want, max, argmax, z);
     } else {
         draw(s, tid, row, want, weights, max, z);
     }
 }
 
 /* ---- life -------------------------------------------------------------------------------------------- */
+
+static void free_truncation(wh_sampler *s)
+{
+    free(s->rows);
+    free(s->order);
+    free(s->tops);
+    free(s->tile_order);
+    s->rows = s->tops = NULL;
+    s->order = s->tile_order = NULL;
+}
 
 wh_code wh_sampler_create(wh_sampler **out, wh_forward *forward, const wh_model *model, size_t max_rows, int threads,
                           wh_err *err)
@@ -181,15 +249,19 @@ wh_code wh_sampler_create(wh_sampler **out, wh_forward *forward, const wh_model 
 
 wh_code wh_sampler_allow_truncation(wh_sampler *s, wh_err *err)
 {
+    size_t nth = (size_t)s->threads;
     if (s->rows) return WH_OK;
-    s->order = wh_mem_alloc((size_t)s->threads * s->vocab, sizeof *s->order);
-    s->rows = s->order ? wh_mem_alloc(s->max_rows * s->vocab, sizeof *s->rows) : NULL;
+    s->order = wh_mem_alloc(nth * s->vocab, sizeof *s->order);
+    s->tops = wh_mem_alloc(nth * s->tiles, sizeof *s->tops);
+    s->tile_order = wh_mem_alloc(nth * s->tiles, sizeof *s->tile_order);
+    bool ok = s->order && s->tops && s->tile_order;
+    s->rows = ok ? wh_mem_alloc(s->max_rows * s->vocab, sizeof *s->rows) : NULL;
     if (!s->rows) {
-        free(s->order);
-        s->order = NULL;
+        free_truncation(s);
         return wh_err_set(err, WH_ERR_NOMEM, "no memory for the logits of %zu rows", s->max_rows);
     }
-    s->bytes += s->vocab * (s->max_rows * sizeof *s->rows + (size_t)s->threads * sizeof *s->order);
+    s->bytes += s->max_rows * s->vocab * sizeof *s->rows + nth * s->vocab * sizeof *s->order +
+                nth * s->tiles * (sizeof *s->tops + sizeof *s->tile_order);
     return WH_OK;
 }
 
@@ -200,8 +272,7 @@ void wh_sampler_free(wh_sampler *s)
     free(s->target);
     free(s->work);
     free(s->weights);
-    free(s->rows);
-    free(s->order);
+    free_truncation(s);
     free(s);
 }
 
