@@ -13,7 +13,7 @@
 #include <string.h>
 
 typedef struct options {
-    const char *bank, *out;
+    const char *bank, *out, *tried;
     int64_t     samples, orders;
 } options;
 
@@ -21,6 +21,7 @@ static const wh_opt option_table[] = {
     WH_OPT_STRING(options, bank, "bank", "FILE", NULL, "fit on a bank instead (see `whet bank`); no model is run"),
     WH_OPT_STRING(options, out, "o", "FILE", NULL, "where the profile goes"),
     WH_OPT_INT(options, orders, "orders", "K", "32", 1, 4096, "random orders of samples in simulations"),
+    WH_OPT_STRING(options, tried, "profile", "FILE", NULL, "fit nothing: how good this profile's estimators of difficulty are on the bank"),
     WH_OPT_INT(options, samples, "samples", "N", "16", 4, 256, "samples of each problem"),
 };
 
@@ -54,6 +55,18 @@ static wh_code describe_estimator(const wh_estimator *e, const wh_bank *b, const
     return code;
 }
 
+static wh_code describe_estimators(const wh_bank *b, const wh_profile *p, const wh_vote_opts *opts, wh_err *err)
+{
+    size_t count[WH_BINS] = {0}, most = 0;
+    for (size_t i = 0; i < b->n; i++) count[wh_bin_of((double)b->problems[i].n_right / (double)b->problems[i].n)]++;
+    for (int t = 0; t < WH_BINS; t++) most = count[t] > most ? count[t] : most;
+    wh_out_puts("estimator  Spearman   Brier     ECE  bin right    of easy, of medium, of hard ones: said easy/medium/hard\n");
+    for (size_t i = 0; i < wh_estimator_count; i++) WH_TRY(describe_estimator(wh_estimator_table[i], b, p, opts, err));
+    wh_out_printf("(the largest bin has %.1f %%; pilot and posterior after 4 samples, which are among those the truth is counted from)\n",
+                  100 * (double)most / (double)b->n);
+    return WH_OK;
+}
+
 static wh_code describe(const wh_bank *b, const wh_profile *p, const wh_vote_opts *opts, wh_err *err)
 {
     const json_t *cv = json_object_get(p->json, "cross_validated"), *best = json_object_get(json_object_get(p->json, "params"), "adaptive");
@@ -63,13 +76,24 @@ static wh_code describe(const wh_bank *b, const wh_profile *p, const wh_vote_opt
     wh_out_printf("adaptive: price %g, sure %g; on problems it was not chosen on %+.2f points against fixed N at the same FLOPs\n",
                   json_number_value(json_object_get(best, "price")), json_number_value(json_object_get(best, "sure")),
                   100 * json_number_value(json_object_get(cv, "gain_over_fixed")));
-    wh_out_puts("\nestimator  Spearman   Brier     ECE  bin right    of easy, of medium, of hard ones: said easy/medium/hard\n");
-    for (size_t i = 0; i < wh_estimator_count; i++) WH_TRY(describe_estimator(wh_estimator_table[i], b, p, opts, err));
-    wh_out_puts("(pilot and posterior after 4 samples, which are among those the truth is counted from)\n");
-    return WH_OK;
+    wh_out_puts("\n");
+    return describe_estimators(b, p, opts, err);
 }
 
 /* ---- the work ------------------------------------------------------------------------------------------------------------- */
+
+static wh_code try_profile(const options *o, wh_err *err)
+{
+    wh_bank bank;
+    wh_profile profile = {0};
+    const wh_vote_opts opts = {.aggregate = WH_AGGREGATE_last};
+    wh_code code = wh_bank_read(&bank, o->bank, err);
+    if (code == WH_OK) code = wh_profile_read(&profile, o->tried, err);
+    if (code == WH_OK) code = describe_estimators(&bank, &profile, &opts, err);
+    wh_profile_free(&profile);
+    wh_bank_free(&bank);
+    return code;
+}
 
 static wh_code fit(const options *o, const char *bank_path, const wh_rule *rule, wh_err *err)
 {
@@ -135,16 +159,16 @@ int wh_cmd_calibrate(int argc, char **argv)
         "answers scatter, what a PRM's scores are worth, and which parameters of the scheduler do best, cross-validated.\n"
         "The samples are drawn now, and kept in the journal, from which the same command goes on; or they are of a bank.\n"
         "Use problems that nothing is measured on.";
-    const wh_opt_spec spec = {"calibrate", "--data FILE --journal FILE -o FILE [options] | --bank FILE -o FILE", about, groups, 4, 0, 0, false};
+    const wh_opt_spec spec = {"calibrate", "--data FILE --journal FILE -o FILE [options] | --bank FILE -o FILE | --bank FILE --profile FILE", about, groups, 4, 0, 0, false};
     if (wh_cmd_begin(&spec, argc, argv, &n, &status)) {
         wh_rule rule = {.vote = &wh_vote_prm_vote};
-        const char *missing = !o.out ? "o" : o.bank || (e.data && e.journal) ? NULL : e.data ? "journal" : "data";
+        const char *missing = o.tried ? o.bank ? NULL : "bank" : !o.out ? "o" : o.bank || (e.data && e.journal) ? NULL : e.data ? "journal" : "data";
         wh_code code = missing ? wh_err_set(&err, WH_ERR_ARG, "-%s%s is missing: usage is whet calibrate %s", *missing == 'o' ? "" : "-", missing,
                                             spec.synopsis)
                                : WH_OK;
         if (code == WH_OK && !o.bank) code = draw(&v, &o, &search, &reward, &machine, &bank, &err);
         if (code == WH_OK && !o.bank) rule = v.choice.rule;
-        if (code == WH_OK) code = fit(&o, o.bank ? o.bank : wh_buf_str(&bank), &rule, &err);
+        if (code == WH_OK) code = o.tried ? try_profile(&o, &err) : fit(&o, o.bank ? o.bank : wh_buf_str(&bank), &rule, &err);
         if (code != WH_OK) status = wh_out_error(&err);
     }
     wh_buf_free(&bank);

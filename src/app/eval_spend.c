@@ -301,10 +301,9 @@ static wh_code apply_part(spending *s, gathered *g, const json_t *part, wh_err *
 }
 
 typedef struct ahead {
-    wh_view *views;
-    double  *first;
-    wh_pick *picks;
-    size_t   n;
+    wh_allotted *list;
+    wh_pick     *picks;
+    size_t       n;
 } ahead;
 
 /* FLOPs that are left of the budget of the set. */
@@ -318,10 +317,13 @@ static void decide_wave(spending *s, ahead *a, double total)
 {
     const wh_live *live = &s->v->spend.live;
     for (size_t i = 0; i < s->v->data.n; i++) {
-        a->views[i] = s->list[i].c.view;
-        a->first[i] = wh_case_prompt(&s->list[i].c);
+        wh_allotted *x = &a->list[i];
+        const wh_view *v = &s->list[i].c.view;
+        x->known = x->known && x->view.n == v->n && x->view.scoring == v->scoring; /* nothing else changes a view */
+        x->view = *v;
+        x->first = wh_case_prompt(&s->list[i].c);
     }
-    wh_allot_wave(a->picks, &a->n, a->views, a->first, s->v->data.n, left_of(s, total), live->policy, live->params);
+    wh_allot_wave(a->picks, &a->n, a->list, s->v->data.n, left_of(s, total), live->policy, live->params);
 }
 
 static wh_code do_wave(spending *s, const ahead *a, wh_err *err)
@@ -358,8 +360,8 @@ static wh_code spend_set(spending *s, wh_err *err)
     wh_eval *v = s->v;
     size_t n = v->data.n;
     double total = isfinite(v->spend.total) ? v->spend.total : v->spend.live.budget * (double)n;
-    ahead a = {wh_mem_alloc(n, sizeof *a.views), wh_mem_alloc(n, sizeof *a.first), wh_mem_alloc(n, sizeof *a.picks), 0};
-    wh_code code = a.views && a.first && a.picks ? WH_OK : no_memory(err);
+    ahead a = {wh_mem_zalloc(n, sizeof *a.list), wh_mem_alloc(n, sizeof *a.picks), 0};
+    wh_code code = a.list && a.picks ? WH_OK : no_memory(err);
     for (size_t i = 0; code == WH_OK && i < n; i++) code = open_problem(&s->list[i], v, i, s->prompts, err);
     for (; code == WH_OK; s->wave++) {
         decide_wave(s, &a, total);
@@ -373,8 +375,7 @@ static wh_code spend_set(spending *s, wh_err *err)
         say_why(s, &s->list[i]);
         code = finish_problem(&s->list[i], err);
     }
-    free(a.views);
-    free(a.first);
+    free(a.list);
     free(a.picks);
     return code;
 }

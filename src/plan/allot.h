@@ -17,10 +17,15 @@ typedef struct wh_pick {
     double    share; /* FLOPs that it may cost, whatever happens */
 } wh_pick;
 
-/* views: one per problem, their budgets ignored; left: FLOPs for the whole set. picks has room for n of them; *n_picks
- * 0: nothing more is worth doing, or can be paid. first[i]: what the prompt of a problem still costs, 0 once it was
- * computed. */
-void wh_allot_wave(wh_pick *picks, size_t *n_picks, const wh_view *views, const double *first, size_t n, double left,
-                   const wh_policy *policy, const void *params);
+/* One problem of the set. */
+typedef struct wh_allotted {
+    wh_view   view;   /* its budget is ignored */
+    double    first;  /* what its prompt still costs, 0 once it was computed */
+    bool      known;  /* `wish` is what the policy says of this view; to be set false when the view has changed */
+    wh_action wish;
+} wh_allotted;
+
+/* left: FLOPs for the whole set. picks has room for n of them; *n_picks 0: nothing more is worth doing, or can be paid. */
+void wh_allot_wave(wh_pick *picks, size_t *n_picks, wh_allotted *list, size_t n, double left, const wh_policy *policy, const void *params);
 
 #endif

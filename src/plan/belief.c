@@ -140,6 +140,11 @@ static memo *find(memo *table, size_t size, uint64_t key)
 
 static void remember(wh_belief *b, uint64_t key, double value)
 {
+    enum { MOST = 1 << 20 };
+    if (b->used == MOST) { /* old questions make room */
+        memset(b->table, 0, b->size * sizeof *b->table);
+        b->used = 0;
+    }
     if (b->used * 2 >= b->size) {
         size_t size = b->size * 2;
         memo *table = wh_mem_zalloc(size, sizeof *table);
@@ -229,4 +234,37 @@ double wh_belief_after(wh_belief *b, const wh_ballot *v, uint32_t k)
     for (uint32_t i = 1; i < sorted.n_groups; i++) bubble(&sorted, i);
     double value = after(b, &sorted, k);
     return b->full ? NAN : value;
+}
+
+/* The ballot with evidence in half nats, groups from the largest down. */
+static wh_ballot coarse(const wh_ballot *v)
+{
+    enum { GRAIN = 8 };
+    wh_ballot out = *v;
+    for (uint32_t i = 0; i < out.n_groups; i++) {
+        int e = out.group[i].evidence, up = e >= 0 ? GRAIN / 2 : -GRAIN / 2;
+        out.group[i].evidence = (int16_t)((e + up) / GRAIN * GRAIN);
+        bubble(&out, i);
+    }
+    return out;
+}
+
+uint32_t wh_belief_ahead(const wh_ballot *v)
+{
+    enum { FUTURES = 300 };
+    wh_ballot c = coarse(v);
+    uint32_t classes = 1, k = 0; /* a new answer, and groups that differ */
+    for (uint32_t i = 0; i < c.n_groups; i++) classes += i == 0 || before(&c, i - 1, i);
+    for (double futures = 1; k < WH_BELIEF_AHEAD; k++) { /* k votes among so many classes */
+        futures *= (double)(classes + k) / (k + 1);
+        if (futures > FUTURES && k) break;
+    }
+    return k;
+}
+
+double wh_belief_gain(wh_belief *b, const wh_ballot *v, uint32_t k)
+{
+    wh_ballot c = coarse(v);
+    double value = after(b, &c, k);
+    return b->full ? NAN : value - wh_belief_best(b, &c, NULL);
 }

@@ -14,7 +14,9 @@
  * now), the expected value after k more samples, the posterior of pass@1, and which bin of difficulty that is.
  *
  * The expectation after k more samples is exact, by recursion over ballots; ballots that differ in the order of
- * their groups are one, and what was computed is remembered. One thread uses a belief at a time.
+ * their groups are one, and what was computed is remembered. Evidence tells groups apart that would be alike, and
+ * futures multiply; so what is asked for decisions takes evidence in half nats and looks less far ahead where there
+ * are many different groups. One thread uses a belief at a time.
  */
 #ifndef WH_PLAN_BELIEF_H
 #define WH_PLAN_BELIEF_H
@@ -59,6 +61,12 @@ double wh_belief_best(const wh_belief *b, const wh_ballot *v, uint32_t *leader);
 
 /* The expected wh_belief_best after k <= WH_BELIEF_AHEAD more samples. NAN: no memory. */
 double wh_belief_after(wh_belief *b, const wh_ballot *v, uint32_t k);
+
+/* So far ahead may be looked from v: at most WH_BELIEF_AHEAD samples, and some hundred different futures. */
+uint32_t wh_belief_ahead(const wh_ballot *v);
+/* What k <= wh_belief_ahead more samples are expected to gain: wh_belief_after minus wh_belief_best, of v with its
+ * evidence in half nats. NAN: no memory. */
+double wh_belief_gain(wh_belief *b, const wh_ballot *v, uint32_t k);
 
 /* The posterior of pass@1: a mixture over which group is right. at_least[i] = P(pass@1 >= bounds[i]). */
 double wh_belief_pass(const wh_belief *b, const wh_ballot *v, double *at_least, const double *bounds, size_t n);

@@ -7,10 +7,10 @@
 void wh_gain_sample(wh_action *out, const wh_view *v, const wh_ballot *votes)
 {
     *out = (wh_action){.what = WH_DO_SAMPLE, .n = 1};
-    double now = wh_belief_best(v->belief, votes, NULL), best = 0, each = v->sample + (v->scoring ? v->score : 0);
-    size_t most = v->most - v->n < WH_BELIEF_AHEAD ? v->most - v->n : WH_BELIEF_AHEAD;
+    double best = 0, each = v->sample + (v->scoring ? v->score : 0);
+    size_t ahead = wh_belief_ahead(votes), most = v->most - v->n < ahead ? v->most - v->n : ahead;
     for (size_t k = 1; k <= most; k++) {
-        double gain = wh_belief_after(v->belief, votes, (uint32_t)k) - now, cost = v->round + (double)k * each;
+        double gain = wh_belief_gain(v->belief, votes, (uint32_t)k), cost = v->round + (double)k * each;
         if (!(gain > 1e-12) || gain / cost <= best) continue;
         best = gain / cost;
         *out = (wh_action){.what = WH_DO_SAMPLE, .n = k, .gain = gain, .cost = cost};

@@ -187,10 +187,9 @@ static void run_alone(wh_outcome *out, course *c, const wh_bank *bank, const wh_
 }
 
 typedef struct set_run {
-    course  *courses;
-    wh_view *views;
-    double  *first;
-    wh_pick *picks;
+    course      *courses;
+    wh_allotted *list;
+    wh_pick     *picks;
 } set_run;
 
 static void run_set(wh_outcome *out, set_run *s, const wh_bank *bank, const wh_replay_spec *spec, const wh_outlook *outlook, size_t order)
@@ -200,12 +199,11 @@ static void run_set(wh_outcome *out, set_run *s, const wh_bank *bank, const wh_r
     for (size_t i = 0; i < bank->n; i++) {
         begin(&s->courses[i], bank, i, spec, outlook, order);
         expect(&s->courses[i]);
-        s->views[i] = s->courses[i].view;
-        s->first[i] = bank->problems[i].prompt_flops;
+        s->list[i] = (wh_allotted){.view = s->courses[i].view, .first = bank->problems[i].prompt_flops};
         s->courses[i].why = WH_WHY_BUDGET;
     }
     for (;;) {
-        wh_allot_wave(s->picks, &n_picks, s->views, s->first, bank->n, left, spec->policy, spec->params);
+        wh_allot_wave(s->picks, &n_picks, s->list, bank->n, left, spec->policy, spec->params);
         if (!n_picks) break;
         for (size_t k = 0; k < n_picks; k++) {
             const wh_pick *p = &s->picks[k];
@@ -214,8 +212,7 @@ static void run_set(wh_outcome *out, set_run *s, const wh_bank *bank, const wh_r
             c->view.budget = before + p->share;
             act(c, &p->action, &spec->vote_opts);
             left -= c->view.spent - before;
-            s->views[p->problem] = c->view;
-            s->first[p->problem] = 0;
+            s->list[p->problem] = (wh_allotted){.view = c->view};
         }
     }
     for (size_t i = 0; i < bank->n; i++) out[i] = finish(&s->courses[i], spec);
@@ -224,10 +221,9 @@ static void run_set(wh_outcome *out, set_run *s, const wh_bank *bank, const wh_r
 wh_code wh_replay(wh_outcome *out, const wh_bank *bank, const wh_replay_spec *spec, wh_err *err)
 {
     size_t n = spec->policy->whole_set ? bank->n : 1;
-    set_run s = {wh_mem_zalloc(n, sizeof *s.courses), wh_mem_zalloc(n, sizeof *s.views), wh_mem_zalloc(n, sizeof *s.first),
-                 wh_mem_zalloc(n, sizeof *s.picks)};
+    set_run s = {wh_mem_zalloc(n, sizeof *s.courses), wh_mem_zalloc(n, sizeof *s.list), wh_mem_zalloc(n, sizeof *s.picks)};
     wh_outlook outlook = {0};
-    wh_code code = s.courses && s.views && s.first && s.picks ? wh_outlook_create(&outlook, spec->profile, bank->prompted, err)
+    wh_code code = s.courses && s.list && s.picks ? wh_outlook_create(&outlook, spec->profile, bank->prompted, err)
                                                             : wh_err_set(err, WH_ERR_NOMEM, "no memory to replay %zu problems", n);
     for (size_t r = 0; code == WH_OK && r < spec->orders; r++) {
         if (spec->policy->whole_set) run_set(out + r * bank->n, &s, bank, spec, &outlook, r);
@@ -235,8 +231,7 @@ wh_code wh_replay(wh_outcome *out, const wh_bank *bank, const wh_replay_spec *sp
     }
     wh_outlook_free(&outlook);
     free(s.courses);
-    free(s.views);
-    free(s.first);
+    free(s.list);
     free(s.picks);
     return code;
 }

@@ -24,6 +24,7 @@ print("within the budget", 0.97 * rows[0]["budget"] < rows[0]["flops"] <= rows[0
 cmp one two && echo "the same again"
 note a profile, and what it is good for
 check calibrate --bank b --orders 4 -o p.json
+check calibrate --bank b --profile p.json
 check calibrate $m --data set.jsonl --limit 25 --samples 4 --journal cal --orders 4 -o q.json 2>/dev/null
 "$whet" calibrate $m --data set.jsonl --limit 25 --samples 4 --journal cal --orders 4 -o r.json >/dev/null 2>&1
 cmp q.json r.json && echo "from the journal: the same"
