@@ -137,6 +137,7 @@ static void free_curve(wh_curve *c)
 static wh_code rival(work *w, const wh_curve **out, size_t i, wh_err *err)
 {
     *out = &w->fixed;
+    assert(w->spec.policy);
     if (w->spec.policy->whole_set || !isfinite(w->budgets[i])) return WH_OK;
     *out = &w->under[i];
     return w->under[i].n ? WH_OK : simulate_fixed(w, &w->under[i], w->budgets[i], err);
