@@ -75,6 +75,15 @@ static void begin(wh_case *c, const plan *p)
     wh_view_expect(&c->view);
 }
 
+/* What is known of its pass@1 then. */
+static wh_estimate expect(const wh_case *c)
+{
+    const wh_ballot none = {0};
+    wh_estimate e;
+    e.pass = wh_belief_pass(c->view.belief, &none, e.at_least, wh_bin_bounds, 2);
+    return e;
+}
+
 /* What the policy says after such votes: "aab". */
 static void put_decision(const plan *p, const char *votes, wh_buf *text, const char *words)
 {
@@ -124,11 +133,9 @@ static void print_budget(const plan *p)
 static void print_text(const plan *p, const outlook *ours, const outlook *one, const outlook *all, size_t n_all)
 {
     char a[24];
-    const wh_ballot none = {0};
-    wh_estimate e;
     wh_case first;
     begin(&first, p);
-    e.pass = wh_belief_pass(first.view.belief, &none, e.at_least, wh_bin_bounds, 2);
+    const wh_estimate e = expect(&first);
     print_budget(p);
     wh_out_printf("%sa sample is expected to be right with %.0f %%: probably %s (easy with %.0f %%, medium %.0f %%, hard %.0f %%)\n\n",
                   isnan(p->pass) ? "" : "by its prompt, ", 100 * e.pass, wh_bin_name(wh_bin_likeliest(&e)), 100 * e.at_least[WH_BIN_EASY],
@@ -156,11 +163,9 @@ static void print_json(const plan *p, const outlook *ours, const outlook *one, c
 {
     json_t *why = json_object();
     for (int i = 0; i <= WH_WHY_MOST; i++) json_object_set_new(why, wh_why_name((wh_why)i), json_real(ours->why[i]));
-    const wh_ballot none = {0};
-    wh_estimate e;
     wh_case first;
     begin(&first, p);
-    e.pass = wh_belief_pass(first.view.belief, &none, e.at_least, wh_bin_bounds, 2);
+    const wh_estimate e = expect(&first);
     wh_out_json(json_pack("{s:o, s:b, s:s?, s:I, s:f, s:f, s:f, s:s, s:{s:f, s:f, s:f, s:o}, s:{s:f, s:f}, s:{s:I, s:f, s:f}}", "plan", wh_spend_json(&p->spend),
                           "fitted", p->spend.profile.fitted, "prm", p->reward.prm ? wh_buf_str(&p->reward.name) : NULL, "prompt_tokens", (json_int_t)p->prompt,
                           "sample_flops", first.view.sample, "score_flops", first.view.score, "pass", e.pass, "bin", wh_bin_name(wh_bin_likeliest(&e)),

@@ -9,20 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FLOPs of a sample's scores: the head alone where the policy passes these states anyway, else the trunk's pass over about
- * as many tokens as the policy wrote. */
-static uint64_t flops_of(const wh_fit *f, const wh_fit_sample *s, size_t scores, bool in_passing)
+/* What a token costs the trunk as far as the head reads it, and a score the head. */
+static wh_cost cost_of(const wh_fit *f)
 {
-    uint64_t head = 2 * (uint64_t)f->config.d * f->n_layers;
     wh_config computed = f->config;
     computed.layers = f->layers[f->n_layers - 1];
     wh_cost c = wh_engine_cost_of(&computed);
-    uint64_t n = s->n_ids;
-    return scores * head + (in_passing ? 0 : n * c.body + c.attn_per_key * (n * (n + 1) / 2));
+    const wh_net *net = &f->result.net;
+    c.head = 2 * (uint64_t)(net->hidden ? net->hidden * (net->d + 1) : net->d);
+    return c;
 }
 
 static wh_code append_all(wh_journal *j, const wh_fit *f, const wh_judged_sample *samples, bool in_passing, wh_err *err)
 {
+    const wh_cost cost = cost_of(f);
     for (size_t i = 0, at = 0; i < f->data.n; i++) {
         const wh_fit_problem *p = &f->data.problems[i];
         json_t *records = json_array();
@@ -32,7 +32,7 @@ static wh_code append_all(wh_journal *j, const wh_fit *f, const wh_judged_sample
             code = wh_scores_key(key, p, &p->samples[k], err);
             if (code == WH_OK)
                 json_array_append_new(records, wh_scores_record(key, p, &p->samples[k], &samples[at],
-                                                                flops_of(f, &p->samples[k], samples[at].n, in_passing)));
+                                                                wh_scores_flops(&cost, in_passing, p->samples[k].n_ids, samples[at].n)));
         }
         if (code == WH_OK) code = wh_journal_append(j, records, err);
         json_decref(records);

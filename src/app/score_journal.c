@@ -137,13 +137,10 @@ static wh_code keep(const item *x, wh_err *err)
 
 /* ---- scores of states that are there --------------------------------------------------------------------------------------- */
 
-/* What a scoring of its own would have cost: the head, and the trunk's pass over about as many tokens as the policy wrote
- * unless the policy makes these states itself. */
-static uint64_t cost_of(const wh_prm *prm, size_t tokens, size_t scores)
+uint64_t wh_scores_flops(const wh_cost *c, bool in_passing, size_t tokens, size_t scores)
 {
-    const wh_cost *c = wh_prm_cost(prm);
     uint64_t n = tokens;
-    return scores * c->head + (wh_prm_in_passing(prm) ? 0 : n * c->body + c->attn_per_key * (n * (n + 1) / 2));
+    return scores * c->head + (in_passing ? 0 : n * c->body + c->attn_per_key * (n * (n + 1) / 2));
 }
 
 static wh_code score_state(run *r, item *x, const wh_feature *from, float *state, wh_err *err)
@@ -156,7 +153,7 @@ static wh_code score_state(run *r, item *x, const wh_feature *from, float *state
         wh_features_get(f, state, from, row, use->layers, use->n_layers);
         scores[row] = wh_prm_score_state(r->o->prm, state);
     }
-    x->flops = cost_of(r->o->prm, x->sample->n_ids, from->rows);
+    x->flops = wh_scores_flops(wh_prm_cost(r->o->prm), wh_prm_in_passing(r->o->prm), x->sample->n_ids, from->rows);
     wh_code code = set_scores(x, scores, from->rows, err);
     free(scores);
     return code == WH_OK ? keep(x, err) : code;

@@ -26,6 +26,10 @@ wh_code wh_scores_key(char sha256[65], const wh_fit_problem *p, const wh_fit_sam
 /* A record, to be appended: the scores of a sample's steps and what they cost. */
 json_t *wh_scores_record(const char *key, const wh_fit_problem *p, const wh_fit_sample *s, const wh_judged_sample *scores, uint64_t flops);
 
+/* What scoring a sample of so many tokens would have cost by itself, for scores of states that were there: the head, and
+ * unless the policy makes these states itself (in_passing) the trunk's pass over about as many tokens. c->head: of the head. */
+uint64_t wh_scores_flops(const wh_cost *c, bool in_passing, size_t tokens, size_t scores);
+
 /* The report, and scores into `out`, which a run that was stopped goes on from. *flops: spent in this run. */
 wh_code wh_score_journal(wh_judged *report, uint64_t *flops, const wh_score_journal_opts *o, wh_err *err);
 

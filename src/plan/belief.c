@@ -265,6 +265,5 @@ uint32_t wh_belief_ahead(const wh_ballot *v)
 double wh_belief_gain(wh_belief *b, const wh_ballot *v, uint32_t k)
 {
     wh_ballot c = coarse(v);
-    double value = after(b, &c, k);
-    return b->full ? NAN : value - wh_belief_best(b, &c, NULL);
+    return wh_belief_after(b, &c, k) - wh_belief_best(b, &c, NULL);
 }

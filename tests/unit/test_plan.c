@@ -143,6 +143,50 @@ static void test_belief_ahead(void **state)
     wh_belief_free(b);
 }
 
+/* Scores tell groups apart: what decisions ask for is rounded and bounded, and without scores it is exact. */
+static void test_belief_gain(void **state)
+{
+    (void)state;
+    wh_belief *b = believe(0.5, 0.8, 6);
+    wh_ballot v = ballot(0, "321");
+    for (uint32_t k = 1; k <= wh_belief_ahead(&v); k++)
+        assert_true(wh_belief_gain(b, &v, k) == wh_belief_after(b, &v, k) - wh_belief_best(b, &v, NULL));
+    /* Six single votes that look alike leave few futures; with six different scores fewer can be looked at. */
+    wh_ballot alike = ballot(0, "111111"), apart = alike, close = alike;
+    for (uint32_t i = 0; i < apart.n_groups; i++) {
+        apart.group[i].evidence = (int16_t)(20 * (int)i - 50);
+        close.group[i].evidence = (int16_t)(i % 3); /* less than half a nat */
+    }
+    assert_int_equal(wh_belief_ahead(&alike), WH_BELIEF_AHEAD);
+    assert_int_equal(wh_belief_ahead(&close), WH_BELIEF_AHEAD);
+    assert_true(wh_belief_ahead(&apart) >= 1 && wh_belief_ahead(&apart) < WH_BELIEF_AHEAD);
+    assert_true(wh_belief_gain(b, &close, 2) == wh_belief_gain(b, &alike, 2));
+    for (uint32_t k = 1; k <= wh_belief_ahead(&apart); k++) assert_true(wh_belief_gain(b, &apart, k) >= -1e-12);
+    wh_belief_free(b);
+}
+
+/* Draws from Beta distributions of a strength are fitted by it; the extremes end where they should. */
+static void test_strength(void **state)
+{
+    (void)state;
+    enum { PROBLEMS = 4000, DRAWS = 8 };
+    static wh_beta_draws d[PROBLEMS];
+    for (uint64_t i = 0; i < PROBLEMS; i++) { /* Beta(1.5, 1.5), by rejection */
+        double p = 0;
+        for (uint64_t at = 0;; at += 2) {
+            p = wh_rng_uniform(1, i, at);
+            if (wh_rng_uniform(1, i, at + 1) < 2 * sqrt(p * (1 - p))) break;
+        }
+        d[i] = (wh_beta_draws){.mean = 0.5, .n = DRAWS};
+        for (uint64_t k = 0; k < DRAWS; k++) d[i].right += wh_rng_uniform(2, i, k) < p;
+    }
+    near(wh_beta_strength(d, PROBLEMS), 3, 0.25);
+    for (size_t i = 0; i < PROBLEMS; i++) d[i].right = DRAWS / 2;
+    assert_true(wh_beta_strength(d, PROBLEMS) > 100); /* as the judge said, every time */
+    for (size_t i = 0; i < PROBLEMS; i++) d[i].right = i % 2 ? DRAWS : 0;
+    assert_true(wh_beta_strength(d, PROBLEMS) < 0.2); /* always or never */
+}
+
 static double bowl(void *user, const double *x)
 {
     ++*(int *)user;
@@ -405,7 +449,7 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_beta),           cmocka_unit_test(test_belief_posterior),
+        cmocka_unit_test(test_beta),           cmocka_unit_test(test_belief_posterior), cmocka_unit_test(test_belief_gain), cmocka_unit_test(test_strength),
         cmocka_unit_test(test_belief_ahead),   cmocka_unit_test(test_minimize),
         cmocka_unit_test(test_price),          cmocka_unit_test(test_rounds),
         cmocka_unit_test(test_parse),          cmocka_unit_test(test_adaptive),
