@@ -106,8 +106,8 @@ static void put_decision(const plan *p, const char *votes, wh_buf *text, const c
     wh_out_printf("  %-24s", words);
     if (c.view.n) wh_out_printf("right with %2.0f %%: ", 100 * best);
     wh_out_printf("%s", describe_action(text, &a));
-    if (a.what == WH_DO_SAMPLE && a.gain > 0) wh_out_printf(" (%+.1f points for %.1f samples' price)", 100 * a.gain, a.cost / c.view.sample);
-    if (a.what == WH_DO_SCORE) wh_out_printf(" (%+.1f points for %.2f samples' price)", 100 * a.gain, a.cost / c.view.sample);
+    if (a.what == WH_DO_SAMPLE && a.gain > 0) wh_out_printf(" (%+.1f points for the price of each)", 100 * a.gain * c.view.sample / a.cost);
+    if (a.what == WH_DO_SCORE) wh_out_printf(" (%+.1f points for the price of %.2f samples)", 100 * a.gain, a.cost / c.view.sample);
     wh_out_puts("\n");
 }
 
