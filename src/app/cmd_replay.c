@@ -13,12 +13,13 @@
 #include <string.h>
 
 typedef struct options {
-    const char *bank, *policy, *budget, *profile, *vote, *aggregate;
+    const char *bank, *policy, *budget, *profile, *vote, *against, *aggregate;
     int64_t     orders, replicates, seed;
     bool        json;
 } options;
 
 static const wh_opt option_table[] = {
+    WH_OPT_CHOICE(options, against, "against", "V", NULL, wh_rule_votes + 1, "how samples of the fixed N vote (default: as --vote says)"),
     WH_OPT_CHOICE(options, aggregate, "aggregate", "A", "last", wh_rule_aggregates + 1, "the score of a solution, from those of its steps"),
     WH_OPT_STRING(options, bank, "bank", "FILE", NULL, "what to simulate on: see `whet bank`"),
     WH_OPT_INT(options, replicates, "bootstrap", "K", "1000", 100, 100000, "replicates of the bootstrap"),
@@ -45,8 +46,10 @@ typedef struct work {
     double         budgets[LIST];
     size_t         n_budgets;
     size_t         n[LIST], n_ns; /* N = 1, 2, 3, 4, 6, 8, 12 ... as far as the bank goes */
-    wh_curve       fixed;         /* best_of_n with each N, without a budget */
+    const wh_vote *rival_vote;
+    wh_curve       fixed;         /* best_of_n with each N, without a budget, by the rival's vote, */
     wh_curve       under[LIST];   /* the same within each budget; empty until somebody needs it */
+    wh_curve       own;           /* and by the policy's vote; empty: it is the same */
     size_t         simulated;
 } work;
 
@@ -107,12 +110,13 @@ static void list_ns(work *w)
 }
 
 /* Every N for every problem, none of which may spend more than `budget`. */
-static wh_code simulate_fixed(work *w, wh_curve *out, double budget, wh_err *err)
+static wh_code simulate_fixed(work *w, wh_curve *out, const wh_vote *vote, double budget, wh_err *err)
 {
-    const wh_policy *policy = w->spec.policy;
+    const wh_replay_spec spec = w->spec;
     wh_runs *runs = wh_mem_zalloc(w->n_ns, sizeof *runs);
     *out = (wh_curve){runs, runs ? w->n_ns : 0};
     wh_code code = runs ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a curve");
+    w->spec.vote = vote;
     for (size_t k = 0; code == WH_OK && k < w->n_ns; k++) {
         char text[40];
         wh_params params;
@@ -121,8 +125,7 @@ static wh_code simulate_fixed(work *w, wh_curve *out, double budget, wh_err *err
         w->spec.params = &params;
         if (code == WH_OK) code = simulate(w, &runs[k], budget, err);
     }
-    w->spec.policy = policy;
-    w->spec.params = &w->params;
+    w->spec = spec;
     return code;
 }
 
@@ -140,7 +143,7 @@ static wh_code rival(work *w, const wh_curve **out, size_t i, wh_err *err)
     assert(w->spec.policy);
     if (w->spec.policy->whole_set || !isfinite(w->budgets[i])) return WH_OK;
     *out = &w->under[i];
-    return w->under[i].n ? WH_OK : simulate_fixed(w, &w->under[i], w->budgets[i], err);
+    return w->under[i].n ? WH_OK : simulate_fixed(w, &w->under[i], w->rival_vote, w->budgets[i], err);
 }
 
 static void print_fixed(const work *w)
@@ -205,7 +208,7 @@ static wh_code replay_policy(work *w, const char *name, wh_err *err)
         const wh_curve *fixed;
         code = rival(w, &fixed, i, err);
         if (code == WH_OK) code = simulate(w, &runs[i], w->budgets[i], err);
-        if (code == WH_OK) code = wh_replay_versus(&v, &runs[i], fixed, &w->fixed, (size_t)w->o->replicates, (uint64_t)w->o->seed, err);
+        if (code == WH_OK) code = wh_replay_versus(&v, &runs[i], fixed, w->own.n ? &w->own : &w->fixed, (size_t)w->o->replicates, (uint64_t)w->o->seed, err);
         if (code == WH_OK) print_row(w, name, w->budgets[i], &runs[i], &v);
     }
     if (code == WH_OK) code = print_reach(w, name, runs, err);
@@ -240,11 +243,15 @@ static wh_code replay_all(work *w, wh_err *err)
     const wh_rule rule = wh_rule_of(w->o->vote, w->o->aggregate);
     w->spec = (wh_replay_spec){.params = &w->params, .profile = &w->profile, .vote = rule.vote, .vote_opts.aggregate = rule.aggregate,
                                .orders = (size_t)w->o->orders, .seed = (uint64_t)w->o->seed};
-    if (w->spec.vote->needs_scores && !w->bank.scored)
+    w->rival_vote = w->o->against ? wh_rule_of(w->o->against, w->o->aggregate).vote : rule.vote;
+    if (rule.vote->needs_scores && !w->bank.scored)
         return wh_err_set(err, WH_ERR_ARG, "--vote %s weighs scores, and %s has none", w->o->vote, w->o->bank);
+    if (w->rival_vote->needs_scores && !w->bank.scored)
+        return wh_err_set(err, WH_ERR_ARG, "--against %s weighs scores, and %s has none", w->o->against, w->o->bank);
     WH_TRY(each_policy(w, NULL, err));
     list_ns(w);
-    WH_TRY(simulate_fixed(w, &w->fixed, INFINITY, err));
+    WH_TRY(simulate_fixed(w, &w->fixed, w->rival_vote, INFINITY, err));
+    if (w->rival_vote != rule.vote) WH_TRY(simulate_fixed(w, &w->own, rule.vote, INFINITY, err));
     if (!w->o->json) {
         print_fixed(w);
         wh_out_puts("\npolicy                 budget  samples  FLOPs   accuracy, 95 %         against fixed at the same   regret\n");
@@ -272,6 +279,7 @@ int wh_cmd_replay(int argc, char **argv)
     if (!wh_cmd_begin(&spec, argc, argv, &n, &status)) return status;
     wh_code code = o.bank ? replay_all(&w, &err) : wh_err_set(&err, WH_ERR_ARG, "--bank is missing: usage is whet replay %s", spec.synopsis);
     free_curve(&w.fixed);
+    free_curve(&w.own);
     for (size_t i = 0; i < LIST; i++) free_curve(&w.under[i]);
     wh_profile_free(&w.profile);
     wh_bank_free(&w.bank);

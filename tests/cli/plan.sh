@@ -58,6 +58,7 @@ check replay --bank b --policy fixed:m=1
 check replay --bank b --policy set --budget none
 check replay --bank b --budget 0x
 check replay --bank b --vote prm_vote
+check replay --bank b --against prm_vote
 check replay --bank b --profile set.jsonl
 note a head that judges problems
 awk 'BEGIN { for (i = 1; i <= 40; i++) printf "{\"question\": \"%d: what is %d + %d?\", \"answer\": \"%d\"}\n", i, i % 3, i % 2, 1 + i % 3 }' >each.jsonl
