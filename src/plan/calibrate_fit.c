@@ -12,12 +12,6 @@ enum { PILOT = 4, ROUNDS = 2000 };
 
 static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory to calibrate"); }
 
-static double logit(double p)
-{
-    p = fmin(fmax(p, 1e-4), 1 - 1e-4);
-    return log(p / (1 - p));
-}
-
 /* -ln of the likelihood of an outcome y in [0, 1] whose log-odds are z. */
 static double loss(double z, double y) { return (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) - y * z; }
 
@@ -59,57 +53,22 @@ wh_belief_model wh_calibrate_votes(const wh_bank *b)
     return (wh_belief_model){exp(x[0]), exp(x[1]), exp(x[2])};
 }
 
-/* ---- scores ------------------------------------------------------------------------------------------------------- */
+/* ---- the first samples of a problem ------------------------------------------------------------------------------ */
 
-typedef struct score_fit {
-    const wh_bank *b;
-    wh_aggregate   aggregate;
-} score_fit;
-
-static double scores_loss(void *user, const double *x)
-{
-    const score_fit *f = user;
-    double sum = 0.01 * (x[0] - 1) * (x[0] - 1);
-    for (size_t i = 0; i < f->b->n; i++)
-        for (size_t k = 0; k < f->b->problems[i].n; k++) {
-            const wh_bank_sample *s = &f->b->problems[i].samples[k];
-            if (s->n_scores) sum += loss(x[0] * logit(wh_aggregate_scores(f->aggregate, s->scores, s->n_scores)) + x[1], s->right);
-        }
-    return sum;
-}
-
-/* How often a right sample has the better score than a wrong one of the same problem. */
-static double keenness(const score_fit *f)
-{
-    double better = 0, pairs = 0;
-    for (size_t i = 0; i < f->b->n; i++) {
-        const wh_bank_problem *p = &f->b->problems[i];
-        for (size_t k = 0; k < p->n; k++)
-            for (size_t j = 0; j < p->n; j++) {
-                const wh_bank_sample *r = &p->samples[k], *w = &p->samples[j];
-                if (!r->right || w->right || !r->n_scores || !w->n_scores) continue;
-                double x = wh_aggregate_scores(f->aggregate, r->scores, r->n_scores), y = wh_aggregate_scores(f->aggregate, w->scores, w->n_scores);
-                better += x > y ? 1 : x == y ? 0.5 : 0;
-                pairs++;
-            }
-    }
-    return pairs > 0 ? better / pairs : 0.5;
-}
-
-/* ---- the pilot ------------------------------------------------------------------------------------------------------ */
-
-/* The first samples of a problem in one order. */
 typedef struct first_seen {
     wh_seen seen[WH_PLAN_MOST];
+    int32_t right; /* the group that is right, -1: none of those seen */
     wh_view view;
 } first_seen;
 
+/* n of them in one order. */
 static void see_first(first_seen *f, const wh_bank_problem *p, size_t n, const wh_profile *profile, wh_belief *belief, const wh_vote_opts *opts,
                       uint64_t seed, uint64_t stream)
 {
     int32_t number[WH_PLAN_MOST];
     uint32_t order[WH_PLAN_MOST];
     size_t all = p->n < WH_PLAN_MOST ? p->n : WH_PLAN_MOST;
+    f->right = -1;
     f->view = (wh_view){.seen = f->seen, .profile = profile, .belief = belief, .prompt_pass = p->prompt_pass};
     for (size_t i = 0; i < all; i++) order[i] = (uint32_t)i;
     for (size_t i = 0; i < n && i < all; i++) {
@@ -125,8 +84,82 @@ static void see_first(first_seen *f, const wh_bank_problem *p, size_t n, const w
         while (g < (int32_t)f->view.n_groups && number[g] != s->group) g++;
         if (g == (int32_t)f->view.n_groups) number[f->view.n_groups++] = s->group;
         x->group = g;
+        if (s->right) f->right = g;
     }
 }
+
+/* ---- scores ------------------------------------------------------------------------------------------------------- */
+
+/* How often a right sample has the better score than a wrong one of the same problem. */
+static double keenness(const wh_bank *b, wh_aggregate aggregate)
+{
+    double better = 0, pairs = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const wh_bank_problem *p = &b->problems[i];
+        for (size_t k = 0; k < p->n; k++)
+            for (size_t j = 0; j < p->n; j++) {
+                const wh_bank_sample *r = &p->samples[k], *w = &p->samples[j];
+                if (!r->right || w->right || !r->n_scores || !w->n_scores) continue;
+                double x = wh_aggregate_scores(aggregate, r->scores, r->n_scores), y = wh_aggregate_scores(aggregate, w->scores, w->n_scores);
+                better += x > y ? 1 : x == y ? 0.5 : 0;
+                pairs++;
+            }
+    }
+    return pairs > 0 ? better / pairs : 0.5;
+}
+
+typedef struct weight_fit {
+    const wh_bank           *b;
+    const wh_calibrate_spec *spec;
+    wh_profile              *profile;
+    wh_outlook               outlook;
+    first_seen               seen;
+} weight_fit;
+
+/* What is right must be most likely after 1, 2, 4 and 8 samples: one of the answers seen, or none of them. */
+static double weights_loss(void *user, const double *x)
+{
+    weight_fit *f = user;
+    static const size_t counts[] = {1, 2, 4, 8};
+    enum { COUNTS = sizeof counts / sizeof counts[0] };
+    f->profile->slope = x[0];
+    f->profile->offset = x[1];
+    double sum = 0.1 * ((x[0] - 0.5) * (x[0] - 0.5) + x[1] * x[1]);
+    for (size_t i = 0; i < f->b->n * COUNTS; i++) {
+        const wh_bank_problem *p = &f->b->problems[i / COUNTS];
+        wh_belief *belief = wh_outlook_belief(&f->outlook, p->prompt_pass);
+        see_first(&f->seen, p, counts[i % COUNTS], f->profile, belief, &f->spec->vote_opts, f->spec->seed, i);
+        wh_ballot votes;
+        double right[WH_BALLOT_GROUPS];
+        wh_view_ballot(&f->seen.view, &votes);
+        double none = wh_belief_right(belief, &votes, right);
+        sum -= log(fmax(f->seen.right >= 0 && f->seen.right < WH_BALLOT_GROUPS ? right[f->seen.right] : none, 1e-9));
+    }
+    return sum;
+}
+
+/* How much scores weigh. Each alone is a probability, but those of one problem repeat what they say of the problem, so that
+ * a sum of their log-odds says too much: their weight is fitted on whole votes. */
+static wh_code fit_scores(wh_profile *p, const wh_bank *b, const wh_calibrate_spec *spec, wh_err *err)
+{
+    if (!b->scored) return WH_OK;
+    p->keen = keenness(b, spec->vote_opts.aggregate);
+    weight_fit *f = wh_mem_zalloc(1, sizeof *f);
+    if (!f) return no_memory(err);
+    f->b = b;
+    f->spec = spec;
+    f->profile = p;
+    wh_code code = wh_outlook_create(&f->outlook, p, b->prompted, err);
+    double x[2] = {0.5, 0};
+    if (code == WH_OK) wh_minimize(x, 2, 0.3, ROUNDS, weights_loss, f);
+    p->slope = x[0];
+    p->offset = x[1];
+    wh_outlook_free(&f->outlook);
+    free(f);
+    return code;
+}
+
+/* ---- the pilot ------------------------------------------------------------------------------------------------------ */
 
 typedef struct pilot_fit {
     size_t  n;
@@ -196,25 +229,15 @@ static wh_code fit_prompt(wh_profile *p, const wh_bank *b, wh_err *err)
 
 wh_code wh_calibrate_fit(wh_profile *p, const wh_bank *b, const wh_calibrate_spec *spec, wh_err *err)
 {
-    double tokens = 0, samples = 0, right = 0;
+    double tokens = 0, samples = 0;
     for (size_t i = 0; i < b->n; i++)
-        for (size_t k = 0; k < b->problems[i].n; k++, samples++) {
-            right += b->problems[i].samples[k].right;
-            tokens += b->problems[i].samples[k].tokens;
-        }
+        for (size_t k = 0; k < b->problems[i].n; k++, samples++) tokens += b->problems[i].samples[k].tokens;
     wh_profile_priors(p);
     p->n = b->n;
     p->votes = wh_calibrate_votes(b);
     p->tokens = tokens / samples;
-    if (b->scored) {
-        score_fit f = {b, spec->vote_opts.aggregate};
-        double x[2] = {1, 0};
-        wh_minimize(x, 2, 0.5, ROUNDS, scores_loss, &f);
-        p->slope = x[0];
-        p->offset = x[1] - logit(right / samples); /* evidence alone: the prior is in the votes */
-        p->keen = keenness(&f);
-    }
     WH_TRY(fit_prompt(p, b, err));
+    WH_TRY(fit_scores(p, b, spec, err));
     return fit_pilot(p, b, spec, err);
 }
 

@@ -42,7 +42,7 @@ typedef struct wh_profile {
     bool            fitted; /* false: priors */
     wh_belief_model votes;
     double          tokens;           /* of an answer, mean */
-    double          slope, offset;    /* ln(odds that a sample is right) grows by slope * logit(score) + offset */
+    double          slope, offset;    /* a scored sample adds slope * logit(score) + offset to the log-odds of its answer */
     double          keen;             /* how often the PRM puts a right sample above a wrong one; 0.5: useless */
     double          pilot[WH_PROFILE_PILOT]; /* its coefficients */
     double          sure_prompt, sure_pilot; /* strength a + b of the Beta distribution round what each of them says */
