@@ -87,9 +87,8 @@ static wh_code read_budgets(work *w, wh_err *err)
     return code;
 }
 
-static wh_code simulate(work *w, wh_runs *out, double budget, wh_err *err)
+static wh_code simulate(work *w, wh_runs *out, wh_replay_spec spec, double budget, wh_err *err)
 {
-    wh_replay_spec spec = w->spec;
     spec.budget = budget;
     assert(spec.policy);
     if (spec.policy->whole_set && !isfinite(budget)) return wh_err_set(err, WH_ERR_ARG, "the policy %s needs a budget", spec.policy->name);
@@ -112,20 +111,19 @@ static void list_ns(work *w)
 /* Every N for every problem, none of which may spend more than `budget`. */
 static wh_code simulate_fixed(work *w, wh_curve *out, const wh_vote *vote, double budget, wh_err *err)
 {
-    const wh_replay_spec spec = w->spec;
+    wh_params params;
+    wh_replay_spec spec = w->spec;
     wh_runs *runs = wh_mem_zalloc(w->n_ns, sizeof *runs);
     *out = (wh_curve){runs, runs ? w->n_ns : 0};
     wh_code code = runs ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for a curve");
-    w->spec.vote = vote;
+    spec.params = &params;
+    spec.vote = vote;
     for (size_t k = 0; code == WH_OK && k < w->n_ns; k++) {
         char text[40];
-        wh_params params;
         snprintf(text, sizeof text, "fixed:n=%zu", w->n[k]);
-        code = wh_policy_parse(&w->spec.policy, &params, text, &w->profile, err);
-        w->spec.params = &params;
-        if (code == WH_OK) code = simulate(w, &runs[k], budget, err);
+        code = wh_policy_parse(&spec.policy, &params, text, &w->profile, err);
+        if (code == WH_OK) code = simulate(w, &runs[k], spec, budget, err);
     }
-    w->spec = spec;
     return code;
 }
 
@@ -207,7 +205,7 @@ static wh_code replay_policy(work *w, const char *name, wh_err *err)
         wh_versus v;
         const wh_curve *fixed;
         code = rival(w, &fixed, i, err);
-        if (code == WH_OK) code = simulate(w, &runs[i], w->budgets[i], err);
+        if (code == WH_OK) code = simulate(w, &runs[i], w->spec, w->budgets[i], err);
         if (code == WH_OK) code = wh_replay_versus(&v, &runs[i], fixed, w->own.n ? &w->own : &w->fixed, (size_t)w->o->replicates, (uint64_t)w->o->seed, err);
         if (code == WH_OK) print_row(w, name, w->budgets[i], &runs[i], &v);
     }
