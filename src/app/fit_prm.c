@@ -125,7 +125,7 @@ static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
 static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *test)
 {
     const wh_train_result *r = &f->result;
-    char time[24], size[24];
+    char time[24], size[24], all[WH_JUDGED_AUC_TEXT], within[WH_JUDGED_AUC_TEXT];
     wh_out_printf("fitted on %zu samples of %zu problems (%zu states of %zu numbers) in %.1f s\n", f->data.n_samples, f->data.n, f->rows,
                   f->n_layers * f->config.d, r->seconds);
     if (f->feature_tokens)
@@ -136,7 +136,7 @@ static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
     wh_out_printf("\nl2        within   all     loss%s\n", r->net.hidden ? "    epochs" : "");
     for (size_t i = 0; i < r->n_grid; i++) {
         const wh_measure *m = &r->grid[i].measure;
-        wh_out_printf("%-8g %6.3f  %6.3f  %6.3f", r->grid[i].l2, m->last.within, m->last.all, m->loss);
+        wh_out_printf("%-8g %s  %s  %6.3f", r->grid[i].l2, wh_judged_auc(within, m->last.within), wh_judged_auc(all, m->last.all), m->loss);
         if (r->net.hidden) wh_out_printf("    %zu", r->grid[i].epochs);
         wh_out_printf("%s\n", r->grid[i].l2 == r->l2 ? "  *" : "");
     }
@@ -144,8 +144,10 @@ static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
     wh_judged_print_measure(&r->measure);
     wh_out_printf("calibration: %.3f · logit %+.3f\n", r->slope, r->offset);
     if (r->n_curve) wh_out_puts("\nproblems  within   all\n");
-    for (size_t i = 0; i < r->n_curve; i++)
-        wh_out_printf("%8zu  %6.3f  %6.3f\n", r->curve[i].problems, r->curve[i].measure.last.within, r->curve[i].measure.last.all);
+    for (size_t i = 0; i < r->n_curve; i++) {
+        const wh_auc *last = &r->curve[i].measure.last;
+        wh_out_printf("%8zu  %s  %s\n", r->curve[i].problems, wh_judged_auc(within, last->within), wh_judged_auc(all, last->all));
+    }
     if (f->o->test.n) {
         wh_out_puts("\non the test journals:\n");
         wh_judged_print_measure(&test->measure);

@@ -107,9 +107,17 @@ wh_code wh_judged_count(wh_judged *out, const wh_fit_data *data, const wh_judged
 
 /* ---- showing ------------------------------------------------------------------------------------------------------------- */
 
+const char *wh_judged_auc(char text[static WH_JUDGED_AUC_TEXT], double auc)
+{
+    if (isfinite(auc)) snprintf(text, WH_JUDGED_AUC_TEXT, "%6.3f", auc);
+    else snprintf(text, WH_JUDGED_AUC_TEXT, "%6s", "-");
+    return text;
+}
+
 static void print_auc(const char *name, const wh_auc *a)
 {
-    wh_out_printf("%-22s %6.3f  %6.3f   %8zu  %8zu\n", name, a->all, a->within, a->n, a->pairs);
+    char all[WH_JUDGED_AUC_TEXT], within[WH_JUDGED_AUC_TEXT];
+    wh_out_printf("%-22s %s  %s   %8zu  %8zu\n", name, wh_judged_auc(all, a->all), wh_judged_auc(within, a->within), a->n, a->pairs);
 }
 
 void wh_judged_print_measure(const wh_measure *m)

@@ -33,6 +33,10 @@ typedef struct wh_judged {
 /* samples: in the order of the data. Votes are of 1, 4, 16, ... samples, as many as most problems have. */
 wh_code wh_judged_count(wh_judged *out, const wh_fit_data *data, const wh_judged_sample *samples, wh_err *err);
 
+/* An area under the curve as text, right-aligned; "-" where there was nothing to order. Returns text. */
+enum { WH_JUDGED_AUC_TEXT = 16 };
+const char *wh_judged_auc(char text[static WH_JUDGED_AUC_TEXT], double auc);
+
 void    wh_judged_print_measure(const wh_measure *m);
 void    wh_judged_print_votes(const wh_judged *j);
 json_t *wh_judged_measure_json(const wh_measure *m);
