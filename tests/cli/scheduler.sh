@@ -1,12 +1,12 @@
-# What the README says of the scheduler, on the banks it says it of: 300 problems of gsm8k_dev.
+# What the README says of the scheduler, on the banks it says it of.
 . "$(dirname "$0")/lib"
 root=$(realpath "$here/../..")
 
-# replay MODEL SAMPLES FLOPS OPTIONS...: FLOPS: of one sample with its prompt
+# replay BANK FLOPS OPTIONS...: FLOPS: of one sample with its prompt
 replay() {
-    bank=$root/tests/data/gsm8k_dev-$1-300x$2.bank
-    unit=$3
-    shift 3
+    bank=$root/tests/data/$1.bank
+    unit=$2
+    shift 2
     checks=$((checks + 1))
     "$whet" replay --bank "$bank" --bootstrap 300 --json --policy 'adaptive set' "$@" 2>/dev/null | python3 -c '
 import json, sys
@@ -23,9 +23,11 @@ for l in sys.stdin:
 }
 profiles=$root/models/profiles
 note the 0.5B, votes alone
-replay coder-0.5b 32 372e9 --profile "$profiles/coder-0.5b.json" --orders 24
+replay gsm8k_dev-coder-0.5b-300x32 372e9 --profile "$profiles/coder-0.5b.json" --orders 24
 note the 0.5B with the scores of its head, against majority
-replay coder-0.5b 32 372e9 --profile "$profiles/coder-0.5b-prm.json" --orders 2 --budget 2x,4x,8x,32x --vote prm_vote --against majority
+replay gsm8k_dev-coder-0.5b-300x32 372e9 --profile "$profiles/coder-0.5b-prm.json" --orders 2 --budget 2x,4x,8x,32x --vote prm_vote --against majority
 note the 1.5B, votes alone
-replay coder-1.5b 16 1.22e12 --profile "$profiles/coder-1.5b.json" --orders 24
+replay gsm8k_dev-coder-1.5b-300x16 1.22e12 --profile "$profiles/coder-1.5b.json" --orders 24
+note the 1.5B on MATH-500, votes alone
+replay math500-coder-1.5b-100x16 1.80e12 --profile "$profiles/coder-1.5b.json" --orders 24
 finish
