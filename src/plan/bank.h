@@ -74,6 +74,7 @@ typedef struct wh_bank_sources {
     size_t             n_scores;
     const char *const *difficulty; /* lines of `whet difficulty` */
     size_t             n_difficulty;
+    size_t             samples; /* the first of each problem; 0: all */
 } wh_bank_sources;
 wh_code wh_bank_make(const char *path, const wh_bank_sources *from, size_t *n_problems, wh_err *err);
 

@@ -25,6 +25,7 @@ typedef struct maker {
     size_t      matched; /* problems of a search that were sampled */
     bool        whole_search;
     size_t      search;
+    size_t      samples; /* of a problem, at most */
     /* sums over problems, for the cost of a token */
     double rows, linear, logits, head, keys, attention;
 } maker;
@@ -95,6 +96,12 @@ static wh_code add_scores(const maker *m, const json_t *close, json_t *samples, 
     return WH_OK;
 }
 
+static void drop_samples(json_t *samples, size_t from)
+{
+    for (size_t i = json_array_size(samples); i-- > 0;)
+        if (json_integer_value(json_object_get(json_array_get(samples, i), "sample")) >= (json_int_t)from) json_array_remove(samples, i);
+}
+
 static wh_code take_problem(maker *m, json_t *close, wh_err *err)
 {
     char line[32];
@@ -111,10 +118,11 @@ static wh_code take_problem(maker *m, json_t *close, wh_err *err)
         if (json_array_append_new(json_object_get(p, "runs"), run) != 0) return no_memory(err);
     } else {
         if (p) return wh_err_set(err, WH_ERR_ARG, "%s: problem %s stands in another journal too", m->path, line);
+        learn_cost(m, close, samples);
+        if (m->samples) drop_samples(samples, m->samples);
         if (json_object_size(m->scores)) WH_TRY(add_scores(m, close, samples, err));
         p = json_pack("{s:O, s:O, s:[]}", "close", close, "samples", samples, "runs");
         if (json_object_set_new(m->problems, key, p) != 0 || json_array_append_new(m->order, json_string(key)) != 0) return no_memory(err);
-        learn_cost(m, close, samples);
     }
     json_object_del(m->pending, line);
     return WH_OK;
@@ -386,7 +394,7 @@ static wh_code compress(const char *path, const wh_buf *text, wh_err *err)
 wh_code wh_bank_make(const char *path, const wh_bank_sources *from, size_t *n_problems, wh_err *err)
 {
     maker m = {.data = json_array(), .searches = json_array(), .problems = json_object(), .order = json_array(), .pending = json_object(),
-               .scores = json_object(), .passes = json_object()};
+               .scores = json_object(), .passes = json_object(), .samples = from->samples};
     wh_buf text = {0};
     wh_code code = WH_OK;
     for (size_t i = 0; i < from->n_scores && code == WH_OK; i++) code = read_scores(&m, from->scores[i], err);

@@ -6,6 +6,8 @@ awk 'BEGIN { for (i = 1; i <= 40; i++) printf "{\"question\": \"What is %d + %d?
 note a bank of a journal
 check bank j -o b
 zstdcat b | head -n 2 | cut -c1-400 | sed 's/"sha256":"[0-9a-f]*"/"sha256":"S"/g; s/"data":\["[0-9a-f]*"\]/"data":["S"]/'
+check bank j --samples-per-problem 3 -o few
+zstdcat few | sed -n 2p | cut -c1-400 | sed 's/"sha256":"[0-9a-f]*"/"sha256":"S"/'
 check bank j
 check bank -o c
 check bank j j -o c
