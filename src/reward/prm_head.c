@@ -107,6 +107,18 @@ static wh_code read_layers(wh_prm_head_use *out, const wh_gguf *g, size_t layers
     return WH_OK;
 }
 
+wh_code wh_prm_head_depth(size_t *out, const char *path, size_t layers, wh_err *err)
+{
+    wh_gguf *g;
+    WH_TRY(wh_gguf_open(&g, path, err));
+    wh_prm_head_use use;
+    wh_code code = read_layers(&use, g, layers, err);
+    wh_gguf_close(g);
+    if (code != WH_OK) return wh_err_wrap(err, "%s", path);
+    *out = use.layers[use.n_layers - 1];
+    return WH_OK;
+}
+
 /* Is it a head for that, and where does it look? */
 static wh_code read_kind(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_kind kind, wh_err *err)
 {
