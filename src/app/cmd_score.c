@@ -63,9 +63,10 @@ typedef struct judge {
 static wh_code make_engine(judge *j, const options *o, wh_err *err)
 {
     wh_loaded *l = &j->policy;
-    size_t depth, context = o->context ? (size_t)o->context : WH_PRM_CONTEXT, most = l->model->config.context;
-    WH_TRY(wh_prm_head_depth(&depth, o->head, l->model->config.layers, err));
-    const wh_engine_opts opts = {.memory = o->memory, .max_rows = (size_t)o->batch, .context = context < most ? context : most, .layers = depth};
+    size_t depth, blocks = l->model->config.layers, context = o->context ? (size_t)o->context : WH_PRM_CONTEXT, most = l->model->config.context;
+    WH_TRY(wh_prm_head_depth(&depth, o->head, err));
+    const wh_engine_opts opts = {.memory = o->memory, .max_rows = (size_t)o->batch, .context = context < most ? context : most,
+                                 .layers = depth < blocks ? depth : blocks}; /* of a head for another trunk wh_prm_attach says so */
     return wh_engine_create(&l->engine, l->model, l->tok, l->par, &opts, err);
 }
 

@@ -107,12 +107,12 @@ static wh_code read_layers(wh_prm_head_use *out, const wh_gguf *g, size_t layers
     return WH_OK;
 }
 
-wh_code wh_prm_head_depth(size_t *out, const char *path, size_t layers, wh_err *err)
+wh_code wh_prm_head_depth(size_t *out, const char *path, wh_err *err)
 {
     wh_gguf *g;
     WH_TRY(wh_gguf_open(&g, path, err));
     wh_prm_head_use use;
-    wh_code code = read_layers(&use, g, layers, err);
+    wh_code code = read_layers(&use, g, UINT32_MAX, err);
     wh_gguf_close(g);
     if (code != WH_OK) return wh_err_wrap(err, "%s", path);
     *out = use.layers[use.n_layers - 1];
@@ -145,7 +145,6 @@ wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_ki
     wh_gguf_str sha256;
     WH_TRY(wh_gguf_get_str(g, "whet.head.trunk_sha256", &sha256, err));
     WH_TRY(read_kind(out, g, kind, err));
-    WH_TRY(read_layers(out, g, trunk->config.layers, err));
     char hex[65] = "";
     wh_gguf_str source = wh_pack_source(trunk->gguf);
     if (source.s) {
@@ -159,7 +158,7 @@ wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_ki
     if (!str_is(sha256, hex))
         return wh_err_set(err, WH_ERR_ARG, "the head was fitted on another model than %s (sha256 %.12s..., expected %.*s...)", trunk_path,
                           hex, (int)(sha256.len < 12 ? sha256.len : 12), sha256.s);
-    return WH_OK;
+    return read_layers(out, g, trunk->config.layers, err);
 }
 
 const wh_prm_kind wh_prm_head = {

@@ -86,9 +86,9 @@ typedef enum { WH_PRM_HEAD_OF_STEPS, WH_PRM_HEAD_OF_PROMPT } wh_prm_head_kind; /
 wh_code wh_prm_head_check(wh_prm_head_use *out, const wh_gguf *g, wh_prm_head_kind kind, const char *trunk_path, const wh_model *trunk,
                           wh_err *err);
 
-/* The last block that the head in the file at `path` reads, of a trunk of `layers`: for an engine that computes no more
+/* The last block that the head in the file at `path` reads, whatever its trunk: for an engine that computes no more
  * (wh_engine_opts.layers). */
-wh_code wh_prm_head_depth(size_t *out, const char *path, size_t layers, wh_err *err);
+wh_code wh_prm_head_depth(size_t *out, const char *path, wh_err *err);
 
 /* Where the steps are read in a policy's own text, ids->data[n_prompt ..), by the rule `before` (wh_prm_head_use). By
  * the rule blank_line a blank line is appended when the last step has none. Fills the positions of at most n_steps
