@@ -58,10 +58,7 @@ static wh_code load(run *r, const wh_load_opts *machine, wh_err *err)
     if (code == WH_OK) code = wh_difficulty_open(&r->judge, wh_buf_str(&head), wh_buf_str(&r->l.path), r->l.model, r->l.par, err);
     wh_buf_free(&head);
     WH_TRY(code);
-    size_t most = r->l.model->config.context;
-    const wh_engine_opts opts = {.memory = machine->memory, .max_rows = (size_t)r->o->batch, .context = most < CONTEXT ? most : CONTEXT,
-                                 .layers = wh_difficulty_layers(r->judge)};
-    return wh_engine_create(&r->l.engine, r->l.model, r->l.tok, r->l.par, &opts, err);
+    return wh_load_trunk(&r->l, machine, CONTEXT, (size_t)r->o->batch, wh_difficulty_layers(r->judge), err);
 }
 
 static void on_done(void *user, double pass)

@@ -60,22 +60,14 @@ typedef struct judge {
     wh_prm_calibration calibration; /* with --calibration */
 } judge; /* starts as {0} */
 
-static wh_code make_engine(judge *j, const options *o, wh_err *err)
-{
-    wh_loaded *l = &j->policy;
-    size_t depth, blocks = l->model->config.layers, context = o->context ? (size_t)o->context : WH_PRM_CONTEXT, most = l->model->config.context;
-    WH_TRY(wh_prm_head_depth(&depth, o->head, err));
-    const wh_engine_opts opts = {.memory = o->memory, .max_rows = (size_t)o->batch, .context = context < most ? context : most,
-                                 .layers = depth < blocks ? depth : blocks}; /* of a head for another trunk wh_prm_attach says so */
-    return wh_engine_create(&l->engine, l->model, l->tok, l->par, &opts, err);
-}
-
 static wh_code attach(judge *j, const options *o, wh_err *err)
 {
     const wh_load_opts machine = {.policy = o->prm, .cpu_mask = o->cpu_mask, .memory = o->memory, .threads = o->threads};
     WH_TRY(wh_load_model(&j->policy, &machine, err));
     if (!j->policy.chat) return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s has no chat format that Whet knows", wh_buf_str(&j->policy.name));
-    WH_TRY(make_engine(j, o, err));
+    size_t depth;
+    WH_TRY(wh_prm_head_depth(&depth, o->head, err));
+    WH_TRY(wh_load_trunk(&j->policy, &machine, o->context ? (size_t)o->context : WH_PRM_CONTEXT, (size_t)o->batch, depth, err));
     const wh_prm_policy on = {.path = wh_buf_str(&j->policy.path), .model = j->policy.model, .tok = j->policy.tok, .chat = j->policy.chat,
                               .engine = j->policy.engine};
     const wh_prm_opts opts = {.kind = o->kind, .head = o->head, .calibration = o->calibration ? &j->calibration : NULL};

@@ -122,21 +122,18 @@ static wh_code compute(wh_fit *f, wh_features *features, wh_err *err)
     }
     if (!l->chat) return wh_err_set(err, WH_ERR_UNSUPPORTED, "%s has no chat format that Whet knows: a trunk needs one", wh_buf_str(&l->name));
     enum { CONTEXT = 8192 };
-    size_t most = l->model->config.context;
-    const wh_engine_opts opts = {.memory = machine.memory, .max_rows = (size_t)f->o->batch, .chunk = 512, .context = most < CONTEXT ? most : CONTEXT,
-                                 .layers = features->head.layers[features->head.n_layers - 1]};
-    wh_engine *engine;
-    WH_TRY(wh_engine_create(&engine, l->model, l->tok, l->par, &opts, err));
+    WH_TRY(wh_load_trunk(l, &machine, CONTEXT, (size_t)f->o->batch, features->head.layers[features->head.n_layers - 1], err));
     watch w = {.began = wh_clock_now()};
-    const wh_features_trunk trunk = {.tok = l->tok, .chat = l->chat, .engine = engine, .rows = (size_t)f->o->batch};
+    const wh_features_trunk trunk = {.tok = l->tok, .chat = l->chat, .engine = l->engine, .rows = (size_t)f->o->batch};
     const wh_features_watch watching = {.stop = wh_interrupt_flag(), .progress = on_step, .user = &w};
     wh_code code = wh_features_compute(features, &trunk, &watching, err);
     wh_out_progress("%s", "");
     wh_engine_stats stats;
-    wh_engine_get_stats(engine, &stats);
+    wh_engine_get_stats(l->engine, &stats);
     f->feature_seconds += wh_clock_now() - w.began;
     f->feature_tokens += stats.ledger.prefill_tokens + stats.ledger.decode_tokens;
-    wh_engine_free(engine);
+    wh_engine_free(l->engine);
+    l->engine = NULL;
     return code;
 }
 

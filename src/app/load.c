@@ -119,6 +119,15 @@ wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_
     return wh_engine_create(&l->engine, l->model, l->tok, l->par, &opts, err);
 }
 
+wh_code wh_load_trunk(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t layers, wh_err *err)
+{
+    enum { CHUNK = 512 };
+    size_t most = l->model->config.context, blocks = l->model->config.layers;
+    const wh_engine_opts opts = {.memory = o->memory, .max_rows = rows, .chunk = CHUNK, .context = tokens < most ? tokens : most,
+                                 .layers = layers < blocks ? layers : blocks};
+    return wh_engine_create(&l->engine, l->model, l->tok, l->par, &opts, err);
+}
+
 wh_code wh_load_prompt(const wh_loaded *l, wh_tok_ids *ids, const char *problem, size_t n, wh_err *err)
 {
     while (n && isspace((unsigned char)problem[n - 1])) n--;

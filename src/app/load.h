@@ -49,6 +49,9 @@ void    wh_load_free(wh_loaded *l);
  * `paths` that a search comes back to, prompts in pieces of `chunk` (0: the engine's defaults), within --memory. */
 wh_code wh_load_engine(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t paths, size_t chunk, wh_err *err);
 
+/* The same for a head that reads block `layers` and none above it (all there are, if they are fewer): nothing samples. */
+wh_code wh_load_trunk(wh_loaded *l, const wh_load_opts *o, size_t tokens, size_t rows, size_t layers, wh_err *err);
+
 /* What --cpu-mask allows here; NULL: 0, which is all. */
 wh_code wh_load_isa(wh_isa *out, const char *mask, wh_err *err);
 /* The form of packing that was asked for. */
