@@ -125,7 +125,7 @@ static void print_cost(const wh_solve *v, const wh_result *r)
 /* What a budget was spent on, and what is left. */
 static void print_spent(const wh_solve *v, const wh_result *r)
 {
-    const wh_spend *s = v->spend;
+    wh_spend *s = v->spend;
     double policy = (double)wh_ledger_total(&r->policy), prm = (double)wh_ledger_total(&r->prm), prompt = prompt_flops(v);
     char a[24], b[24], c[24];
     wh_out_printf("\n%s%s: ", wh_buf_str(&s->scheduler), s->profile.fitted ? "" : " (no profile: priors)");
@@ -137,9 +137,8 @@ static void print_spent(const wh_solve *v, const wh_result *r)
     if (isfinite(s->live.budget)) wh_out_printf("%s of %s left\n", wh_out_flops(a, s->live.budget - policy - prm), wh_out_flops(b, s->live.budget));
     if (isfinite(s->live.tokens)) wh_out_printf("%.0f of %.0f tokens left\n", s->live.tokens - (double)r->policy.decode_tokens, s->live.tokens);
     if (isfinite(s->meter.seconds)) wh_out_printf("%.1f of %.1f s left\n", s->meter.seconds - wh_meter_seconds(&s->meter), s->meter.seconds);
-    double joules;
-    if (isfinite(s->meter.joules) && wh_meter_joules(&joules, NULL) == WH_OK)
-        wh_out_printf("%.1f of %.1f J left\n", s->meter.joules - (joules - s->meter.joules_began), s->meter.joules);
+    double joules = isfinite(s->meter.joules) ? wh_meter_joules(&s->meter) : INFINITY;
+    if (isfinite(joules)) wh_out_printf("%.1f of %.1f J left\n", s->meter.joules - joules, s->meter.joules);
 }
 
 /* On standard output and in the trace. */

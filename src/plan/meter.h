@@ -6,6 +6,7 @@
 #ifndef WH_PLAN_METER_H
 #define WH_PLAN_METER_H
 
+#include "base/energy.h"
 #include "plan/policy.h"
 #include "plan/price.h"
 
@@ -13,12 +14,13 @@ typedef struct wh_meter {
     double    seconds, joules; /* limits; INFINITY: none */
     wh_price  price;
     wh_engine *engine;
-    double    began, joules_began;
+    double    began;
+    wh_energy energy; /* where joules are limited */
     wh_engine_stats last; /* of the engine, when it was looked at last */
 } wh_meter; /* starts as {.seconds, .joules} */
 
 /* The clock starts. Measures the price first. WH_ERR_UNSUPPORTED: joules are limited and the machine does not say what
- * it draws (RAPL, /sys/class/powercap). */
+ * it draws (base/energy.h). */
 wh_code wh_meter_start(wh_meter *m, wh_engine *e, wh_err *err);
 
 /* After each step: learn from it. true: another one would overrun the limit. */
@@ -28,7 +30,7 @@ bool wh_meter_tick(wh_meter *m);
 double wh_meter_left(void *user, const wh_view *v, double *round);
 
 double wh_meter_seconds(const wh_meter *m); /* since the start */
-/* Joules that all processor packages drew since an arbitrary moment. */
-wh_code wh_meter_joules(double *out, wh_err *err);
+/* Joules since the start, where they are limited. INFINITY: they can no longer be read, and the budget counts as spent. */
+double wh_meter_joules(wh_meter *m);
 
 #endif
