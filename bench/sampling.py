@@ -85,7 +85,7 @@ class Server(contenders.Llama):
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         child = subprocess.Popen([self.tool("server"), "-m", self.model, "-t", str(self.threads), "-np", str(a.slots), "-c",
-                                  str(a.slots * (a.max_tokens + 512)), "-kvu", "-fa", "on", "--host", "127.0.0.1", "--port", str(port)],
+                                  str(a.slots * (a.max_tokens + 512)), "-fa", "on", "--host", "127.0.0.1", "--port", str(port)],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self.wait_until_ready(child, port)
