@@ -60,6 +60,8 @@ static void print_help(void)
                 "  WHET_SHARE      a folder with heads/ and profiles/ to use instead of those\n"
                 "                  that come with Whet\n"
                 "  WHET_MANIFEST   a list of models to use instead of the built-in one\n"
+                "  WHET_POWERCAP   where the processor's energy counters are, for --energy\n"
+                "                  (default /sys/class/powercap)\n"
                 "\n"
                 "Exit status:\n"
                 "  0  done                          5    a file or a text is broken\n"
