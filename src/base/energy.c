@@ -8,7 +8,7 @@
 /* The number that a file of the kernel begins with. errno says why not; 0: it is none. */
 static bool read_number(double *out, const char *path)
 {
-    unsigned long long v;
+    unsigned long long v = 0;
     errno = 0;
     FILE *f = fopen(path, "re");
     if (!f) return false;
