@@ -32,4 +32,6 @@ note the 1.5B with the scores of its head, against majority
 replay gsm8k_dev-coder-1.5b-300x16 1.22e12 --profile "$profiles/coder-1.5b-prm.json" --orders 2 --budget 2x,4x,8x,32x --vote prm_vote --against majority
 note the 1.5B on MATH-500, votes alone
 replay math500-coder-1.5b-100x16 1.80e12 --profile "$profiles/coder-1.5b.json" --orders 24
+note the 1.5B on MATH-500 with the scores of its head, against majority
+replay math500-coder-1.5b-100x16 1.80e12 --profile "$profiles/coder-1.5b-prm.json" --orders 2 --budget 2x,4x,8x,32x --vote prm_vote --against majority
 finish
