@@ -146,7 +146,7 @@ static char *fill(size_t bytes, int seed)
     uint32_t state = (uint32_t)seed;
     for (size_t i = 0; i < bytes; i++) {
         state = state * 1664525u + 1013904223u;
-        p[i] = (char)((state >> 24 & 0x3b) | (i % 4 == 3 ? 0x38 : 0)); /* as f16 or f32: numbers of an ordinary size */
+        p[i] = (char)((state >> 24 & 0x3b) | (i % 2 ? 0x38 : 0)); /* as f16, bf16 or f32: numbers of an ordinary size */
     }
     return p;
 }
