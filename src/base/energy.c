@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The number that a file of the kernel begins with. errno says why not; 0: it is none. */
-static bool read_number(double *out, const char *path)
+/* The number that a file of the kernel begins with. */
+static wh_code read_number(double *out, const char *path, wh_err *err)
 {
     unsigned long long v = 0;
     errno = 0;
     FILE *f = fopen(path, "re");
-    if (!f) return false;
-    bool ok = fscanf(f, "%llu", &v) == 1;
-    fclose(f);
+    bool ok = f && fscanf(f, "%llu", &v) == 1;
+    int why = errno;
+    if (f) fclose(f);
     *out = (double)v;
-    return ok;
+    return ok ? WH_OK : wh_err_set(err, WH_ERR_IO, "the energy this machine draws cannot be read: %s: %s", path, why ? strerror(why) : "not a number");
 }
 
 /* Is the zone a processor? psys, where it exists, counts the whole machine, packages included. */
@@ -30,11 +30,6 @@ static bool is_package(const char *zone)
     return ok;
 }
 
-static wh_code unreadable(const char *path, wh_err *err)
-{
-    return wh_err_set(err, WH_ERR_UNSUPPORTED, "the energy this machine draws cannot be read: %s: %s", path, errno ? strerror(errno) : "not a number");
-}
-
 wh_code wh_energy_open(wh_energy *e, const char *powercap, wh_err *err)
 {
     const char *named = getenv("WHET_POWERCAP");
@@ -47,8 +42,8 @@ wh_code wh_energy_open(wh_energy *e, const char *powercap, wh_err *err)
         if (!is_package(zone)) continue;
         snprintf(path, sizeof e->package->path, "%s/energy_uj", zone);
         snprintf(range, sizeof range, "%s/max_energy_range_uj", zone);
-        if (!read_number(&e->package[e->n].last, path)) return unreadable(path, err);
-        if (!read_number(&e->package[e->n].range, range)) return unreadable(range, err);
+        WH_TRY(read_number(&e->package[e->n].last, path, err));
+        WH_TRY(read_number(&e->package[e->n].range, range, err));
         e->n++;
     }
     if (!e->n) return wh_err_set(err, WH_ERR_UNSUPPORTED, "this machine does not say what energy it draws (no processor in %s)", powercap);
@@ -59,8 +54,7 @@ wh_code wh_energy_read(double *joules, wh_energy *e, wh_err *err)
 {
     for (size_t i = 0; i < e->n; i++) {
         double now;
-        if (!read_number(&now, e->package[i].path))
-            return wh_err_set(err, WH_ERR_IO, "%s can no longer be read: %s", e->package[i].path, errno ? strerror(errno) : "not a number");
+        WH_TRY(read_number(&now, e->package[i].path, err));
         double drawn = now - e->package[i].last;
         if (drawn < 0) drawn += e->package[i].range;
         e->joules += drawn * 1e-6;

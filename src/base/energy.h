@@ -19,7 +19,7 @@ typedef struct wh_energy {
 } wh_energy;
 
 /* Begin at 0. powercap: the folder of the zones; NULL: $WHET_POWERCAP (for containers that have it elsewhere), or
- * /sys/class/powercap. WH_ERR_UNSUPPORTED: no package has a counter there, or it may not be read. */
+ * /sys/class/powercap. WH_ERR_UNSUPPORTED: no package has a counter there. WH_ERR_IO: it cannot be read. */
 wh_code wh_energy_open(wh_energy *e, const char *powercap, wh_err *err);
 
 /* All packages' joules since the beginning. WH_ERR_IO: a counter can no longer be read. */

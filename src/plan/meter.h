@@ -19,8 +19,8 @@ typedef struct wh_meter {
     wh_engine_stats last; /* of the engine, when it was looked at last */
 } wh_meter; /* starts as {.seconds, .joules} */
 
-/* The clock starts. Measures the price first. WH_ERR_UNSUPPORTED: joules are limited and the machine does not say what
- * it draws (base/energy.h). */
+/* The clock starts. Measures the price first. Where joules are limited, also the errors of wh_energy_open: this machine
+ * may not say what it draws. */
 wh_code wh_meter_start(wh_meter *m, wh_engine *e, wh_err *err);
 
 /* After each step: learn from it. true: another one would overrun the limit. */

@@ -126,7 +126,7 @@ wait $pid 2>/dev/null
 for words in '--time 30s' '--energy 3' '--scheduler set' '--budget-total 1M --scheduler adaptive' '--budget-total 1M --journal k'; do
     check eval $m --data set.jsonl $words
 done
-note joules, of a processor made up: a joule every 0.02 s
+note joules, of a processor made up, whose counter stands still or cannot be read
 export WHET_POWERCAP="$tmp/powercap"
 check solve $m --energy 1k 'What is 1 + 1?'
 z=$WHET_POWERCAP/intel-rapl:0
@@ -134,12 +134,7 @@ mkdir -p "$z"
 echo package-0 >"$z/name"
 echo 50000000 >"$z/max_energy_range_uj"
 echo 49000000 >"$z/energy_uj"
-joules=49
-while joules=$((joules % 50 + 1)) && sleep 0.02 && [ -d "$z" ]; do
-    echo $((joules * 1000000 - 1000000)) >"$z/.energy" && mv "$z/.energy" "$z/energy_uj"
-done 2>/dev/null &
-"$whet" solve $m --energy 1k 'What is 1 + 1?' | sed -n 's/^[0-9.]* of 1000.0 J left/some of 1000 J left/p; 1p'
-check solve $m --energy 1 'What is 1 + 1?'
-rm -r "$z"
-wait $!
+"$whet" solve $m --energy 1k 'What is 1 + 1?' | grep 'J left'
+echo much >"$z/energy_uj"
+check solve $m --energy 1k 'What is 1 + 1?'
 finish

@@ -100,7 +100,7 @@ static void what_cannot_be_read_is_said(void **state)
     put_zone(0, "psys\n", "5\n", "9000000\n");
     assert_int_equal(wh_energy_open(&e, root, &err), WH_ERR_UNSUPPORTED);
     put_zone(0, "package-0\n", "much\n", "9000000\n");
-    assert_int_equal(wh_energy_open(&e, root, &err), WH_ERR_UNSUPPORTED);
+    assert_int_equal(wh_energy_open(&e, root, &err), WH_ERR_IO);
     assert_non_null(strstr(err.msg, "not a number"));
     put_zone(0, "package-0\n", "5\n", "9000000\n");
     assert_int_equal(wh_energy_open(&e, root, &err), WH_OK);
