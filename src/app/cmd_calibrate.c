@@ -31,16 +31,16 @@ static wh_code describe_estimator(const wh_estimator *e, const wh_bank *b, const
 {
     enum { PILOT = 4 };
     double *pass = wh_mem_alloc(b->n, sizeof *pass), *truth = wh_mem_alloc(b->n, sizeof *truth), spearman = NAN;
-    wh_estimate *said = wh_mem_alloc(b->n, sizeof *said);
+    wh_calibrate_said *said = wh_mem_alloc(b->n, sizeof *said);
     size_t table[WH_BINS][WH_BINS] = {{0}}, hits = 0;
     wh_code code = pass && truth && said ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the estimates");
     if (code == WH_OK) code = wh_calibrate_estimate(said, b, e, p, opts, PILOT, 1, 0, err);
     for (size_t i = 0; code == WH_OK && i < b->n; i++) {
-        truth[i] = (double)b->problems[i].n_right / (double)b->problems[i].n;
-        pass[i] = said[i].pass;
+        truth[i] = said[i].pass;
+        pass[i] = said[i].estimate.pass;
         if (isnan(pass[i])) continue;
-        table[wh_bin_of(truth[i])][wh_bin_likeliest(&said[i])]++;
-        hits += wh_bin_of(truth[i]) == wh_bin_likeliest(&said[i]);
+        table[wh_bin_of(truth[i])][wh_bin_likeliest(&said[i].estimate)]++;
+        hits += wh_bin_of(truth[i]) == wh_bin_likeliest(&said[i].estimate);
     }
     if (code == WH_OK && !isnan(pass[0])) {
         code = wh_measure_spearman(&spearman, pass, truth, b->n, err);
@@ -62,7 +62,7 @@ static wh_code describe_estimators(const wh_bank *b, const wh_profile *p, const 
     for (int t = 0; t < WH_BINS; t++) most = count[t] > most ? count[t] : most;
     wh_out_puts("estimator  Spearman   Brier     ECE  bin right    of easy, of medium, of hard ones: said easy/medium/hard\n");
     for (size_t i = 0; i < wh_estimator_count; i++) WH_TRY(describe_estimator(wh_estimator_table[i], b, p, opts, err));
-    wh_out_printf("(the largest bin has %.1f %%; pilot and posterior after 4 samples, which are among those the truth is counted from)\n",
+    wh_out_printf("(the largest bin has %.1f %%; pilot and posterior after 4 samples of a problem, or half of them, against the others)\n",
                   100 * (double)most / (double)b->n);
     return WH_OK;
 }

@@ -22,9 +22,15 @@ typedef struct wh_calibrate_spec {
 /* *out is the JSON of a profile (plan/profile.h). WH_ERR_ARG: too few problems, or none was ever solved. */
 wh_code wh_calibrate(json_t **out, const wh_bank *bank, const wh_calibrate_spec *spec, wh_err *err);
 
-/* The difficulty of every problem of the bank by an estimator, from its first `pilot` samples in `orders` random orders;
- * out[r * bank->n + i]. */
-wh_code wh_calibrate_estimate(wh_estimate *out, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile, const wh_vote_opts *opts,
-                              size_t pilot, size_t orders, uint64_t seed, wh_err *err);
+/* What an estimator says of a problem, and pass@1 of the samples that it has not looked at. */
+typedef struct wh_calibrate_said {
+    wh_estimate estimate;
+    double      pass;
+} wh_calibrate_said;
+
+/* The difficulty of every problem of the bank by an estimator, from its first `pilot` samples (of a small problem half of
+ * them) in `orders` random orders; out[r * bank->n + i]. */
+wh_code wh_calibrate_estimate(wh_calibrate_said *out, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile,
+                              const wh_vote_opts *opts, size_t pilot, size_t orders, uint64_t seed, wh_err *err);
 
 #endif

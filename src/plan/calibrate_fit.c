@@ -57,9 +57,13 @@ wh_belief_model wh_calibrate_votes(const wh_bank *b)
 
 typedef struct first_seen {
     wh_seen seen[WH_PLAN_MOST];
-    int32_t right; /* the group that is right, -1: none of those seen */
+    int32_t right;   /* the group that is right, -1: none of those seen */
+    size_t  n_right; /* samples seen that are right */
     wh_view view;
 } first_seen;
+
+/* How many of p's samples are to speak for the others: n, or half of them. */
+static size_t first_of(const wh_bank_problem *p, size_t n) { return p->n / 2 < n ? p->n / 2 : n; }
 
 /* n of them in one order. */
 static void see_first(first_seen *f, const wh_bank_problem *p, size_t n, const wh_profile *profile, wh_belief *belief, const wh_vote_opts *opts,
@@ -69,6 +73,7 @@ static void see_first(first_seen *f, const wh_bank_problem *p, size_t n, const w
     uint32_t order[WH_PLAN_MOST];
     size_t all = p->n < WH_PLAN_MOST ? p->n : WH_PLAN_MOST;
     f->right = -1;
+    f->n_right = 0;
     f->view = (wh_view){.seen = f->seen, .profile = profile, .belief = belief, .prompt_pass = p->prompt_pass};
     for (size_t i = 0; i < all; i++) order[i] = (uint32_t)i;
     for (size_t i = 0; i < n && i < all; i++) {
@@ -78,6 +83,7 @@ static void see_first(first_seen *f, const wh_bank_problem *p, size_t n, const w
         const wh_bank_sample *s = &p->samples[at];
         wh_seen *x = &f->seen[f->view.n++];
         *x = (wh_seen){.group = -1, .tokens = s->tokens, .scored = opts && s->n_scores > 0};
+        f->n_right += s->right;
         if (x->scored) x->score = wh_aggregate_scores(opts->aggregate, s->scores, s->n_scores);
         if (s->group < 0) continue;
         int32_t g = 0;
@@ -182,26 +188,30 @@ static double pilot_loss(void *user, const double *w)
     return sum;
 }
 
-/* Its coefficients, and how sure it may be. */
+/* Its coefficients, and how sure it may be: the first samples are to say how many of the others are right. */
 static wh_code fit_pilot(wh_profile *p, const wh_bank *b, const wh_calibrate_spec *spec, wh_err *err)
 {
     enum { ORDERS = 4 };
-    pilot_fit f = {b->n * ORDERS, wh_mem_alloc(b->n * ORDERS, sizeof *f.x), wh_mem_alloc(b->n * ORDERS, sizeof *f.y)};
-    wh_beta_draws *draws = wh_mem_alloc(f.n, sizeof *draws);
+    size_t most = b->n * ORDERS;
+    pilot_fit f = {0, wh_mem_alloc(most, sizeof *f.x), wh_mem_alloc(most, sizeof *f.y)};
+    wh_beta_draws *draws = wh_mem_alloc(most, sizeof *draws);
     first_seen *seen = wh_mem_alloc(1, sizeof *seen);
     wh_code code = f.x && f.y && draws && seen ? WH_OK : no_memory(err);
-    for (size_t i = 0; code == WH_OK && i < f.n; i++) {
+    for (size_t i = 0; code == WH_OK && i < most; i++) {
         const wh_bank_problem *q = &b->problems[i / ORDERS];
-        see_first(seen, q, PILOT, p, NULL, b->scored ? &spec->vote_opts : NULL, spec->seed, i);
-        wh_estimator_terms(&seen->view, f.x[i]);
-        f.y[i] = (double)q->n_right / (double)q->n;
+        size_t first = first_of(q, PILOT);
+        if (!first) continue;
+        see_first(seen, q, first, p, NULL, b->scored ? &spec->vote_opts : NULL, spec->seed, i);
+        wh_estimator_terms(&seen->view, f.x[f.n]);
+        draws[f.n] = (wh_beta_draws){.right = (double)(q->n_right - seen->n_right), .n = (double)(q->n - first)};
+        f.y[f.n] = draws[f.n].right / draws[f.n].n;
+        f.n++;
     }
-    if (code == WH_OK) wh_minimize(p->pilot, WH_PILOT_TERMS, 0.5, ROUNDS, pilot_loss, &f);
-    for (size_t i = 0; code == WH_OK && i < f.n; i++) {
-        const wh_bank_problem *q = &b->problems[i / ORDERS];
-        draws[i] = (wh_beta_draws){1 / (1 + exp(-pilot_logit(p->pilot, f.x[i]))), (double)q->n_right, (double)q->n};
+    if (code == WH_OK && f.n) {
+        wh_minimize(p->pilot, WH_PILOT_TERMS, 0.5, ROUNDS, pilot_loss, &f);
+        for (size_t i = 0; i < f.n; i++) draws[i].mean = 1 / (1 + exp(-pilot_logit(p->pilot, f.x[i])));
+        p->sure_pilot = wh_beta_strength(draws, f.n);
     }
-    if (code == WH_OK) p->sure_pilot = wh_beta_strength(draws, f.n);
     free(f.x);
     free(f.y);
     free(draws);
@@ -243,8 +253,8 @@ wh_code wh_calibrate_fit(wh_profile *p, const wh_bank *b, const wh_calibrate_spe
 
 /* ---- what they say of problems ----------------------------------------------------------------------------------------- */
 
-wh_code wh_calibrate_estimate(wh_estimate *out, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile, const wh_vote_opts *opts,
-                              size_t pilot, size_t orders, uint64_t seed, wh_err *err)
+wh_code wh_calibrate_estimate(wh_calibrate_said *out, const wh_bank *bank, const wh_estimator *e, const wh_profile *profile,
+                              const wh_vote_opts *opts, size_t pilot, size_t orders, uint64_t seed, wh_err *err)
 {
     wh_outlook outlook;
     first_seen *seen = wh_mem_alloc(1, sizeof *seen);
@@ -252,9 +262,10 @@ wh_code wh_calibrate_estimate(wh_estimate *out, const wh_bank *bank, const wh_es
     for (size_t r = 0; code == WH_OK && r < orders; r++)
         for (size_t i = 0; i < bank->n; i++) {
             const wh_bank_problem *p = &bank->problems[i];
-            see_first(seen, p, pilot, profile, wh_outlook_belief(&outlook, p->prompt_pass), bank->scored ? opts : NULL, seed, (uint64_t)r << 32 | i);
+            size_t first = e->samples ? first_of(p, pilot) : 0;
+            see_first(seen, p, first, profile, wh_outlook_belief(&outlook, p->prompt_pass), bank->scored ? opts : NULL, seed, (uint64_t)r << 32 | i);
             const wh_clues clues = {&seen->view, p->n ? (double)p->n_right / (double)p->n : NAN};
-            out[r * bank->n + i] = e->estimate(&clues);
+            out[r * bank->n + i] = (wh_calibrate_said){e->estimate(&clues), (double)(p->n_right - seen->n_right) / (double)(p->n - first)};
         }
     if (seen) wh_outlook_free(&outlook);
     free(seen);
