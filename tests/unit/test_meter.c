@@ -77,7 +77,7 @@ static void joules_are_a_limit(void **state)
     joules(1);
     assert_false(wh_meter_tick(&m)); /* nine times as long as until now is left */
     double some = wh_meter_left(&m, &v, &round);
-    assert_true(some > 0 && isfinite(some) && round > 0);
+    assert_true(some > 0 && isfinite(some) && round >= 0); /* round: a timing, which noise can make 0 */
     joules(9);
     assert_true(wh_meter_left(&m, &v, &round) < some);
     assert_true(fabs(wh_meter_joules(&m) - 9) < 1e-6);
