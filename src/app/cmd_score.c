@@ -29,8 +29,8 @@ static const wh_opt option_table[] = {
     WH_OPT_INT(options, batch, "batch", "B", "16", 1, 4096, "solutions that are read together, at most"),
     WH_OPT_STRING(options, cache, "cache", "FILE", NULL,
                   "with --journal: hidden states of `whet rollout` or `whet fit`; what is there is not computed (rounded to f16)"),
-    WH_OPT_STRING(options, calibration, "calibration", "A,B", NULL,
-                  "make scores probabilities: log-odds A times what they were, plus B (default: as the PRM's file says)"),
+    WH_OPT_STRING(options, calibration, "calibration", "A,B[,F,H]", NULL,
+                  "make scores probabilities: log-odds A times what they were, plus B, plus F where an equation so far fails, H where all hold (default: as the PRM's file says)"),
     WH_OPT_INT(options, context, "context", "TOKENS", "0", 0, 1 << 20, "tokens of a solution, at most; 0: the PRM's own limit, or 8192"),
     WH_OPT_CPU_MASK(options),
     WH_OPT_STRINGS(options, from.data, "data", "F.jsonl",
@@ -128,7 +128,7 @@ static wh_code run_json(json_t **out, const judge *j, const options *o, const wh
 {
     char head[65];
     if (o->head) WH_TRY(wh_load_sha256(head, o->head, err));
-    json_t *calibration = o->calibration ? json_pack("[f, f]", j->calibration.slope, j->calibration.offset) : NULL;
+    json_t *calibration = o->calibration ? wh_reward_calibration_json(&j->calibration) : NULL;
     return wh_scores_header(out, wh_prm_name(j->prm), j->sha256, o->head ? head : NULL, calibration, data, j->policy.engine != NULL,
                             (size_t)o->context, err);
 }

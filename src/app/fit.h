@@ -10,7 +10,7 @@
 #include "fit/train.h"
 
 typedef struct wh_fit_opts {
-    const char    *trunk, *cache, *out, *mc_journal, *unseen;
+    const char    *trunk, *cache, *out, *mc_journal, *unseen, *arithmetic;
     wh_opt_ints    layers;
     wh_opt_strings test;
     int64_t        batch, folds, hidden, epochs, seed, mc, mc_problems;
@@ -20,7 +20,7 @@ typedef struct wh_fit_opts {
 } wh_fit_opts;
 
 extern const wh_opt wh_fit_options[];
-enum { WH_FIT_OPTIONS = 22 };
+enum { WH_FIT_OPTIONS = 23 };
 #define WH_FIT_GROUP(values) {"Head", wh_fit_options, WH_FIT_OPTIONS, values, NULL}
 
 typedef struct wh_fit {

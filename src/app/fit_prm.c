@@ -16,16 +16,18 @@
 static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *features, const wh_fit_mc *mc, bool last_only)
 {
     size_t at = 0, label = 0;
+    bool arithmetic = strcmp(f->o->arithmetic, "yes") == 0;
     for (size_t i = 0; i < features->n; label += features->list[i++].rows) {
         const wh_feature *x = &features->list[i];
         const wh_fit_problem *p = &f->data.problems[x->problem];
-        bool right = p->samples[x->sample].right;
+        const wh_fit_sample *s = &p->samples[x->sample];
         for (size_t row = last_only && x->rows ? x->rows - 1 : 0; row < x->rows; row++, at++) {
             wh_features_get(features, set->x + at * set->d, x, row, f->layers, f->n_layers);
             bool drawn = mc->n && mc->right[label + row] >= 0;
-            set->y[at] = drawn ? mc->right[label + row] : right;
+            set->y[at] = drawn ? mc->right[label + row] : s->right;
+            set->said[at] = arithmetic ? wh_features_said(s, row) : WH_ARITHMETIC_NONE;
             set->weight[at] = last_only ? 1 : 1 / (float)x->rows;
-            set->points[at] = (wh_point){.problem = x->problem, .step = (uint32_t)row, .steps = (uint32_t)x->rows, .right = right};
+            set->points[at] = (wh_point){.problem = x->problem, .step = (uint32_t)row, .steps = (uint32_t)x->rows, .right = s->right};
             set->hash[at] = p->hash;
         }
     }
@@ -85,16 +87,20 @@ static wh_code train(wh_fit *f, wh_fit_mc *mc, wh_judged_sample **unseen, wh_err
 static wh_code score_samples(const wh_fit *f, wh_judged_sample *out, const wh_features *features, wh_err *err)
 {
     const wh_net *net = &f->result.net;
+    wh_prm_calibration c = f->result.calibration; /* of which the net has slope and offset */
+    c.slope = 1;
+    c.offset = 0;
     float *x = wh_mem_alloc(net->d, sizeof *x), *scratch = wh_mem_alloc(wh_net_scratch(net), sizeof *scratch), logit;
     wh_code code = x && scratch ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory to score");
     for (size_t i = 0; code == WH_OK && i < features->n; i++) {
         const wh_feature *from = &features->list[i];
+        const wh_fit_sample *s = &features->data->problems[from->problem].samples[from->sample];
         out[i].scores = wh_mem_alloc(from->rows, sizeof *out[i].scores);
         if (!out[i].scores) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", from->rows);
         for (size_t row = 0; code == WH_OK && row < from->rows; row++) {
             wh_features_get(features, x, from, row, f->layers, f->n_layers);
             wh_net_run(net, &logit, x, 1, scratch);
-            out[i].scores[out[i].n++] = 1 / (1 + exp(-(double)logit));
+            out[i].scores[out[i].n++] = wh_prm_calibrate(&c, (double)logit, wh_features_said(s, row));
         }
     }
     free(x);
@@ -142,7 +148,10 @@ static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
     }
     wh_out_printf("\non problems that the fit had not seen (%lld folds):\n", (long long)f->o->folds);
     wh_judged_print_measure(&r->measure);
-    wh_out_printf("calibration: %.3f · logit %+.3f\n", r->slope, r->offset);
+    const wh_prm_calibration *c = &r->calibration;
+    wh_out_printf("calibration: %.3f · logit %+.3f", c->slope, c->offset);
+    if (c->fails != 0 || c->holds != 0) wh_out_printf(" %+.3f where an equation fails %+.3f where all hold", c->fails, c->holds);
+    wh_out_puts("\n");
     if (r->n_curve) wh_out_puts("\nproblems  within   all\n");
     for (size_t i = 0; i < r->n_curve; i++) {
         const wh_auc *last = &r->curve[i].measure.last;
@@ -171,10 +180,10 @@ static void print_json(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
         json_array_append_new(curve, json_pack("{s:I, s:o}", "problems", (json_int_t)r->curve[i].problems, "measure",
                                                wh_judged_measure_json(&r->curve[i].measure)));
     for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer(f->layers[i]));
-    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I, s:{s:I, s:I, s:I, s:f}}", "trunk",
+    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I, s:{s:I, s:I, s:I, s:f}}", "trunk",
                           wh_buf_str(&f->trunk.name), "policy", f->data.policy_name, "layers", layers, "arch", f->o->arch, "positions",
                           f->o->positions, "step", f->o->step, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
-                          (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", r->slope, "offset", r->offset, "measure",
+                          (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", r->calibration.slope, "offset", r->calibration.offset, "fails", r->calibration.fails, "holds", r->calibration.holds, "measure",
                           wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
                           f->o->test.n ? wh_judged_json(test) : json_null(), "seconds", r->seconds, "feature_seconds", f->feature_seconds,
                           "feature_tokens", (json_int_t)f->feature_tokens, "mc", "completions", (json_int_t)f->o->mc, "labels",

@@ -12,6 +12,7 @@
 
 const wh_opt wh_fit_options[WH_FIT_OPTIONS] = {
     WH_OPT_CHOICE(wh_fit_opts, arch, "arch", "A", "linear", "linear mlp", "what the head is"),
+    WH_OPT_CHOICE(wh_fit_opts, arithmetic, "arithmetic", "A", "yes", "yes no", "prm: let equations that fail or hold count beside the states"),
     WH_OPT_INT(wh_fit_opts, batch, "batch", "B", "16", 1, 4096, "texts that the trunk reads together, at most"),
     WH_OPT_STRING(wh_fit_opts, cache, "cache", "FILE", NULL, "keep the trunk's hidden states here, for this and other fits; a run that was stopped goes on"),
     WH_OPT_FLAG(wh_fit_opts, curve, "curve", "also fit on 1/16, 1/8, 1/4 and 1/2 of the problems"),
@@ -157,8 +158,9 @@ wh_code wh_fit_set_create(wh_train_set *set, size_t n, size_t d, wh_err *err)
     set->weight = wh_mem_alloc(n, sizeof *set->weight);
     set->points = wh_mem_zalloc(n, sizeof *set->points);
     set->hash = wh_mem_alloc(n, sizeof *set->hash);
-    return set->x && set->y && set->weight && set->points && set->hash ? WH_OK
-                                                                       : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu states of %zu", n, d);
+    set->said = wh_mem_zalloc(n, sizeof *set->said);
+    bool ok = set->x && set->y && set->weight && set->points && set->hash && set->said;
+    return ok ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu states of %zu", n, d);
 }
 
 void wh_fit_set_free(wh_train_set *set)
@@ -168,6 +170,7 @@ void wh_fit_set_free(wh_train_set *set)
     free(set->weight);
     free(set->points);
     free(set->hash);
+    free(set->said);
 }
 
 static void on_fit(void *user, size_t done, size_t all)

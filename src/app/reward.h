@@ -21,8 +21,9 @@ extern const wh_opt wh_reward_options[];
 enum { WH_REWARD_OPTIONS = 8 };
 #define WH_REWARD_GROUP(values) {"Reward and vote", wh_reward_options, WH_REWARD_OPTIONS, values, NULL}
 
-/* From "A,B" as a person types it. */
+/* From "A,B" or "A,B,F,H" as a person types it, and for a journal's header. */
 wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err *err);
+json_t *wh_reward_calibration_json(const wh_prm_calibration *c);
 
 /* Is a PRM asked for? A head without a model is one on the policy. */
 bool        wh_reward_wanted(const wh_reward_opts *o);

@@ -151,7 +151,7 @@ static wh_code score_state(run *r, item *x, const wh_feature *from, float *state
     if (!scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", from->rows);
     for (size_t row = 0; row < from->rows; row++) {
         wh_features_get(f, state, from, row, use->layers, use->n_layers);
-        scores[row] = wh_prm_score_state(r->o->prm, state);
+        scores[row] = wh_prm_score_state(r->o->prm, state, wh_features_said(x->sample, row));
     }
     x->flops = wh_scores_flops(wh_prm_cost(r->o->prm), wh_prm_in_passing(r->o->prm), x->sample->n_ids, from->rows);
     wh_code code = set_scores(x, scores, from->rows, err);

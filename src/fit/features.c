@@ -130,6 +130,15 @@ void wh_features_get(const wh_features *f, float *out, const wh_feature *x, size
     }
 }
 
+wh_arithmetic_verdict wh_features_said(const wh_fit_sample *s, size_t row)
+{
+    wh_arithmetic so_far = {0};
+    const char *step;
+    size_t at = 0, n;
+    for (size_t i = 0; i <= row && (n = wh_tree_next_step(&step, &at, s->text, s->text_len)) != 0; i++) wh_arithmetic_check(&so_far, step, n);
+    return wh_arithmetic_say(&so_far);
+}
+
 /* ---- computing --------------------------------------------------------------------------------------------------------- */
 
 typedef struct work {

@@ -10,6 +10,7 @@
 #ifndef WH_FIT_FEATURES_H
 #define WH_FIT_FEATURES_H
 
+#include "answer/arithmetic.h"
 #include "engine/engine.h"
 #include "fit/data.h"
 #include "fit/store.h"
@@ -69,6 +70,9 @@ wh_code wh_features_compute(wh_features *f, const wh_features_trunk *trunk, cons
 
 /* The numbers of the layers `layers` (of those that are there) of one state, as floats; out (n_layers · d). */
 void    wh_features_get(const wh_features *f, float *out, const wh_feature *x, size_t row, const uint32_t *layers, size_t n_layers);
+
+/* What the arithmetic of a solution says up to its step `row`. */
+wh_arithmetic_verdict wh_features_said(const wh_fit_sample *s, size_t row);
 
 /* WH_ERR_IO: the last states may not have reached the disk. */
 wh_code wh_features_close(wh_features *f, wh_err *err);

@@ -31,8 +31,8 @@ static wh_code write_origin(wh_gguf_writer *w, const wh_head_info *info, wh_err 
     WH_TRY(wh_gguf_write_u32(w, "whet.head.rows", (uint32_t)info->rows, err));
     WH_TRY(wh_gguf_write_f32(w, "whet.head.l2", (float)r->l2, err));
     if (r->net.hidden) WH_TRY(wh_gguf_write_u32(w, "whet.head.epochs", (uint32_t)r->epochs, err));
-    WH_TRY(wh_gguf_write_f32(w, "whet.head.slope", (float)r->slope, err));
-    WH_TRY(wh_gguf_write_f32(w, "whet.head.offset", (float)r->offset, err));
+    WH_TRY(wh_gguf_write_f32(w, "whet.head.slope", (float)r->calibration.slope, err));
+    WH_TRY(wh_gguf_write_f32(w, "whet.head.offset", (float)r->calibration.offset, err));
     for (size_t i = 0; i < info->n_metrics; i++) {
         char name[64];
         snprintf(name, sizeof name, "whet.head.metric.%s", info->metrics[i].name);
@@ -67,6 +67,14 @@ static wh_code write_net(wh_gguf_writer *w, const wh_net *net, wh_err *err)
     return wh_gguf_write_data(w, &net->b2, sizeof(float), err);
 }
 
+/* Slope and offset are in the net; this is what a net does not see. */
+static wh_code write_arithmetic(wh_gguf_writer *w, const wh_prm_calibration *c, wh_err *err)
+{
+    if (c->fails == 0 && c->holds == 0) return WH_OK;
+    WH_TRY(wh_gguf_write_f32(w, "whet.prm.calibration.fails", (float)c->fails, err));
+    return wh_gguf_write_f32(w, "whet.prm.calibration.holds", (float)c->holds, err);
+}
+
 static wh_code write_all(wh_gguf_writer *w, const wh_head_info *info, wh_err *err)
 {
     bool prm = info->kind == WH_HEAD_PRM;
@@ -76,6 +84,7 @@ static wh_code write_all(wh_gguf_writer *w, const wh_head_info *info, wh_err *er
     WH_TRY(wh_gguf_write_str(w, "whet.head.trunk_sha256", info->trunk_sha256, err));
     WH_TRY(write_layers(w, info, err));
     WH_TRY(wh_gguf_write_str(w, "whet.head.step", info->step, err));
+    WH_TRY(write_arithmetic(w, &info->result->calibration, err));
     WH_TRY(write_origin(w, info, err));
     return write_net(w, &info->result->net, err);
 }

@@ -25,63 +25,6 @@ static bool in_part(uint64_t hash, double part)
     return (double)(wh_rng_substream(hash, 0) >> 32) < part * 4294967296.0;
 }
 
-/* ---- calibration ------------------------------------------------------------------------------------------------ */
-
-/* The loss of slope a and offset b, with a weak wish that the slope be 1: constant logits leave it open. */
-static const double wish = 1e-3;
-
-static double loss_at(double a, double b, const double *x, double middle, const double *y, size_t n)
-{
-    double sum = wish / 2 * (a - 1) * (a - 1);
-    for (size_t i = 0; i < n; i++) {
-        double z = a * (x[i] - middle) + b;
-        sum += fmax(z, 0) + log1p(exp(-fabs(z))) - y[i] * z;
-    }
-    return sum;
-}
-
-/* Newton's steps with halving; the slope stays as it is when it is fixed. */
-static void solve(double *a, double *b, bool fixed, const double *x, double middle, const double *y, size_t n)
-{
-    for (int round = 0; round < 50; round++) {
-        double ga = wish * (*a - 1), gb = 0, haa = wish, hab = 0, hbb = 1e-9;
-        for (size_t i = 0; i < n; i++) {
-            double z = x[i] - middle, p = 1 / (1 + exp(-(*a * z + *b))), r = p - y[i], h = p * (1 - p);
-            ga += r * z;
-            gb += r;
-            haa += h * z * z;
-            hab += h * z;
-            hbb += h;
-        }
-        double det = haa * hbb - hab * hab, da = 0, db = gb / hbb, step = 1;
-        if (!fixed && det > 0) {
-            da = (hbb * ga - hab * gb) / det;
-            db = (haa * gb - hab * ga) / det;
-        }
-        double now = loss_at(*a, *b, x, middle, y, n);
-        while (step > 1e-6 && !(loss_at(*a - step * da, *b - step * db, x, middle, y, n) <= now)) step /= 2;
-        if (step <= 1e-6) return;
-        *a -= step * da;
-        *b -= step * db;
-        if (fabs(step * da) + fabs(step * db) < 1e-9) return;
-    }
-}
-
-void wh_train_calibrate(double *slope, double *offset, const double *logits, const double *y, size_t n)
-{
-    double middle = 0, a = 1, b = 0;
-    for (size_t i = 0; i < n; i++) middle += logits[i] / (double)n;
-    solve(&a, &b, false, logits, middle, y, n);
-    /* Separable scores would have no end, and a head that is worse than chance is not turned around. */
-    double bounded = fmin(fmax(a, 0.01), 100);
-    if (bounded != a) {
-        a = bounded;
-        solve(&a, &b, true, logits, middle, y, n);
-    }
-    *slope = a;
-    *offset = fmin(fmax(b - a * middle, -100), 100);
-}
-
 /* ---- the work ------------------------------------------------------------------------------------------------- */
 
 typedef struct trainer {
@@ -94,6 +37,7 @@ typedef struct trainer {
     float  *logits;  /* (n_grid, epochs, n): of unseen data */
     float  *mean, *deviation;
     double *z, *y;   /* (n), and not less than (d) */
+    wh_arithmetic_verdict *said; /* (n) */
     wh_code code[WH_TRAIN_FOLDS];
     wh_err  why[WH_TRAIN_FOLDS];
     atomic_size_t done; /* of `all` fits */
@@ -215,20 +159,21 @@ static void fit_folds(void *ctx, int tid)
 }
 
 /* The measure of one set of logits, calibrated; the points keep the scores. */
-static wh_code measure(trainer *t, const float *logits, double *slope, double *offset, wh_measure *m, wh_err *err)
+static wh_code measure(trainer *t, const float *logits, wh_prm_calibration *c, wh_measure *m, wh_err *err)
 {
     wh_train_set *s = t->set;
     size_t last = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (s->points[i].step + 1 != s->points[i].steps) continue;
         t->z[last] = (double)logits[i];
+        t->said[last] = s->said[i];
         t->y[last++] = (double)s->y[i];
     }
-    wh_train_calibrate(slope, offset, t->z, t->y, last);
-    for (size_t i = 0; i < s->n; i++) s->points[i].score = 1 / (1 + exp(-(*slope * (double)logits[i] + *offset)));
+    wh_train_calibrate(c, t->z, t->said, t->y, last);
+    for (size_t i = 0; i < s->n; i++) s->points[i].score = wh_prm_calibrate(c, (double)logits[i], s->said[i]);
     WH_TRY(wh_measure_points(m, s->points, s->n, err));
     /* What is wanted may be a probability, which points do not know. */
-    for (size_t i = 0; i < last; i++) t->z[i] = 1 / (1 + exp(-(*slope * t->z[i] + *offset)));
+    for (size_t i = 0; i < last; i++) t->z[i] = wh_prm_calibrate(c, t->z[i], t->said[i]);
     m->loss = wh_measure_loss(t->z, t->y, last);
     m->brier = wh_measure_brier(t->z, t->y, last);
     m->ece = wh_measure_ece(t->z, t->y, last);
@@ -259,9 +204,9 @@ static wh_code choose(trainer *t, wh_train_result *out, size_t *best_grid, wh_er
     for (size_t g = 0; g < t->n_grid; g++) {
         double here = -INFINITY;
         for (size_t e = 0; e < t->epochs; e++) {
-            double slope, offset;
+            wh_prm_calibration calibration;
             wh_measure m;
-            WH_TRY(measure(t, logits_of(t, g, e), &slope, &offset, &m, err));
+            WH_TRY(measure(t, logits_of(t, g, e), &calibration, &m, err));
             if (!(merit(t, &m) > here)) continue;
             here = merit(t, &m);
             out->grid[g] = (struct wh_train_grid){t->grid[g], e + 1, m};
@@ -270,8 +215,7 @@ static wh_code choose(trainer *t, wh_train_result *out, size_t *best_grid, wh_er
             *best_grid = g;
             out->l2 = t->grid[g];
             out->epochs = e + 1;
-            out->slope = slope;
-            out->offset = offset;
+            out->calibration = calibration;
             out->measure = m;
         }
     }
@@ -288,14 +232,14 @@ static wh_code draw_curve(trainer *t, wh_train_result *out, wh_err *err)
     wh_code code = WH_OK;
     for (size_t i = 0; code == WH_OK && i < WH_TRAIN_CURVE; i++) {
         struct wh_train_curve *c = &out->curve[i];
-        double slope, offset;
+        wh_prm_calibration calibration;
         size_t in = 0;
         t->part = parts[i];
         for (size_t k = 0; k < t->set->n; k++)
             in += (k == 0 || t->set->points[k].problem != t->set->points[k - 1].problem) && in_part(t->set->hash[k], t->part);
         c->problems = in * (t->o->folds - 1) / t->o->folds;
         code = run_folds(t, err);
-        if (code == WH_OK) code = measure(t, logits_of(t, 0, t->epochs - 1), &slope, &offset, &c->measure, err);
+        if (code == WH_OK) code = measure(t, logits_of(t, 0, t->epochs - 1), &calibration, &c->measure, err);
         if (code == WH_OK) out->n_curve++;
     }
     t->part = 1;
@@ -304,10 +248,10 @@ static wh_code draw_curve(trainer *t, wh_train_result *out, wh_err *err)
 
 static wh_code fit_all(trainer *t, wh_train_result *out, size_t best_grid, wh_err *err)
 {
-    double slope, offset;
+    wh_prm_calibration calibration;
     wh_measure again;
     /* The points keep the scores of what was chosen. */
-    WH_TRY(measure(t, logits_of(t, best_grid, t->o->hidden ? out->epochs - 1 : 0), &slope, &offset, &again, err));
+    WH_TRY(measure(t, logits_of(t, best_grid, t->o->hidden ? out->epochs - 1 : 0), &calibration, &again, err));
     if (t->o->curve) WH_TRY(draw_curve(t, out, err));
     t->grid = &out->l2;
     t->n_grid = 1;
@@ -315,7 +259,7 @@ static wh_code fit_all(trainer *t, wh_train_result *out, size_t best_grid, wh_er
     weigh(t, t->weight + t->o->folds * t->set->n, t->o->folds);
     WH_TRY(fit_one(t, t->o->folds, 0, &out->net, err));
     wh_net_unstandardize(&out->net, t->mean, t->deviation);
-    wh_net_calibrate(&out->net, out->slope, out->offset);
+    wh_net_calibrate(&out->net, out->calibration.slope, out->calibration.offset);
     return WH_OK;
 }
 
@@ -347,8 +291,9 @@ static wh_code allocate(trainer *t, wh_err *err)
     t->deviation = wh_mem_alloc(d, sizeof *t->deviation);
     t->z = wh_mem_alloc(most, sizeof *t->z);
     t->y = wh_mem_alloc(most, sizeof *t->y);
-    return t->weight && t->logits && t->mean && t->deviation && t->z && t->y ? WH_OK
-                                                                             : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu rows", n);
+    t->said = wh_mem_alloc(n, sizeof *t->said);
+    bool ok = t->weight && t->logits && t->mean && t->deviation && t->z && t->y && t->said;
+    return ok ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu rows", n);
 }
 
 static wh_code train(trainer *t, wh_train_result *out, wh_err *err)
@@ -380,6 +325,7 @@ wh_code wh_train_fit(wh_train_result *out, wh_train_set *set, const wh_train_opt
     free(t.deviation);
     free(t.z);
     free(t.y);
+    free(t.said);
     if (code != WH_OK) wh_train_free(out);
     out->seconds = wh_clock_now() - began;
     return code;

@@ -11,6 +11,7 @@
 #include "base/par.h"
 #include "fit/measure.h"
 #include "fit/net.h"
+#include "reward/prm.h"
 
 enum { WH_TRAIN_FOLDS = 32 };
 
@@ -22,6 +23,7 @@ typedef struct wh_train_set {
     float    *weight; /* how much a row counts */
     wh_point *points; /* which step of which problem it is, and the outcome; scores are written */
     uint64_t *hash;   /* of each row's problem */
+    wh_arithmetic_verdict *said; /* of the solution up to this row: for the calibration, not the net */
 } wh_train_set;
 
 typedef enum {
@@ -50,7 +52,7 @@ typedef struct wh_train_result {
     wh_net     net;     /* reads raw features, gives calibrated logits */
     double     l2;      /* chosen */
     size_t     epochs;
-    double     slope, offset; /* of the calibration, already in the net */
+    wh_prm_calibration calibration; /* slope and offset are in the net already */
     wh_measure measure; /* of the scores of unseen data: the points' */
     size_t     n_curve; /* the same for fewer problems */
     struct wh_train_curve {
@@ -73,8 +75,8 @@ void    wh_train_free(wh_train_result *r);
 /* Which fold a problem is in. */
 size_t wh_train_fold(uint64_t hash, size_t folds);
 
-/* The slope and offset that make logits probabilities: the least weighted loss of slope · logit + offset (Platt 1999),
- * by Newton's method. */
-void wh_train_calibrate(double *slope, double *offset, const double *logits, const double *y, size_t n);
+/* What makes logits probabilities: the least loss of slope · logit + offset (Platt 1999) + fails or holds, by what the
+ * arithmetic says, by Newton's method. */
+void wh_train_calibrate(wh_prm_calibration *out, const double *logits, const wh_arithmetic_verdict *said, const double *y, size_t n);
 
 #endif

@@ -21,31 +21,59 @@ typedef struct wh_prm_ticket {
     size_t  n_own;  /* steps that are looked at: of the new ones those that fit, or the last that does */
     size_t  n_jobs; /* of them: those whose score is not known from a mark */
     double *scores; /* (n_new); NAN: to be computed */
+    wh_arithmetic_verdict *said; /* (n_new): of the path, up to each of those that are looked at */
     void  (*on_done)(void *, const wh_prm_result *);
     void   *user;
 } ticket;
 
+double wh_prm_calibrate(const wh_prm_calibration *c, double logit, wh_arithmetic_verdict said)
+{
+    double shift = said == WH_ARITHMETIC_FAILS ? c->fails : said == WH_ARITHMETIC_HOLDS ? c->holds : 0;
+    return 1 / (1 + exp(-(c->slope * logit + c->offset + shift)));
+}
+
 /* Weights that overflow make no number; such a score is 0, so that it ranks last. */
-static double score_at(wh_prm *p, const float *values, size_t width)
+static double score_at(wh_prm *p, const float *values, size_t width, wh_arithmetic_verdict said)
 {
     double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
                            : p->kind->score(values, width);
     const wh_prm_calibration *c = &p->calibration;
-    if (c->slope != 1 || c->offset != 0) score = 1 / (1 + exp(-(c->slope * log(score / (1 - score)) + c->offset)));
+    bool as_it_is = c->slope == 1 && c->offset == 0 && c->fails == 0 && c->holds == 0;
+    if (!as_it_is) score = wh_prm_calibrate(c, log(score / (1 - score)), said);
     return score >= 0 ? score : 0;
 }
 
-double wh_prm_score_state(wh_prm *p, const float *state)
+double wh_prm_score_state(wh_prm *p, const float *state, wh_arithmetic_verdict said)
 {
     p->head_flops += p->cost.head;
-    return score_at(p, state, 0);
+    return score_at(p, state, 0, said);
+}
+
+/* What the arithmetic of a policy's own text says where a step is read at tokens[n - 1], and `next` (-1: nothing) follows:
+ * by the rule before_blank_line that token may end with the step's last characters. false: no memory. */
+static bool read_own_equations(wh_arithmetic_verdict *out, const wh_prm *p, const int32_t *tokens, size_t n, size_t begin, int32_t next)
+{
+    bool ends_step = p->use.before && next >= 0 && !wh_tok_is_end(p->tok, next);
+    wh_buf text = {0};
+    wh_arithmetic a = {0};
+    for (size_t i = begin; i < n + ends_step; i++) {
+        wh_tok_str piece = wh_tok_piece(p->tok, i < n ? tokens[i] : next);
+        wh_buf_put(&text, piece.s, piece.n);
+    }
+    bool ok = wh_buf_ok(&text);
+    if (ok) wh_arithmetic_check(&a, text.data, text.len);
+    *out = wh_arithmetic_say(&a);
+    wh_buf_free(&text);
+    return ok;
 }
 
 bool wh_prm_look(void *ctx, double *value, const int32_t *tokens, size_t n, size_t begin, int32_t next, const float *state)
 {
     wh_prm *p = ctx;
     if (!wh_prm_head_reads(tokens, n, begin, next, p->use.before, p->tok)) return false;
-    *value = wh_prm_score_state(p, state);
+    wh_arithmetic_verdict said;
+    if (!read_own_equations(&said, p, tokens, n, begin, next)) return false; /* it will be scored by a job */
+    *value = wh_prm_score_state(p, state, said);
     return true;
 }
 
@@ -53,6 +81,7 @@ static void free_ticket(ticket *t)
 {
     if (!t) return;
     free(t->scores);
+    free(t->said);
     free(t);
 }
 
@@ -110,8 +139,8 @@ static ticket *create_ticket(wh_prm *p, const wh_prm_spec *spec)
     ticket *t = wh_mem_alloc(1, sizeof *t);
     if (!t) return NULL;
     *t = (ticket){.prm = p, .n_new = spec->n_new, .on_done = spec->on_done, .user = spec->user,
-                  .scores = wh_mem_alloc(spec->n_new, sizeof *t->scores)};
-    if (t->scores) return t;
+                  .scores = wh_mem_alloc(spec->n_new, sizeof *t->scores), .said = wh_mem_alloc(spec->n_new, sizeof *t->said)};
+    if (t->scores && t->said) return t;
     free_ticket(t);
     return NULL;
 }
@@ -153,7 +182,7 @@ static void on_values(void *user, const wh_score_result *r)
         const float *values = r->values;
         for (size_t i = 0; i < t->n_own; i++) {
             if (!isnan(t->scores[i])) continue;
-            t->scores[i] = score_at(p, values, r->width);
+            t->scores[i] = score_at(p, values, r->width, t->said[i]);
             values += r->width;
         }
         uint64_t flops = p->head ? r->n_positions * p->cost.head : 0;
@@ -178,6 +207,24 @@ static wh_code choose_positions(const wh_prm *p, ticket *t, size_t *first, const
     return WH_OK;
 }
 
+/* What the arithmetic says at the steps that are looked at, of which `first` is the first: from the policy's own tokens when
+ * they are what is read, so that it is the same as in passing. */
+static wh_code read_equations(const wh_prm *p, ticket *t, size_t first, const wh_tok_ids *ids, const size_t *positions, const wh_prm_spec *spec,
+                              wh_err *err)
+{
+    wh_arithmetic so_far = {0};
+    for (size_t i = 0; p->own_engine && i < first + t->n_own; i++) {
+        wh_arithmetic_check(&so_far, spec->steps[i], strlen(spec->steps[i]));
+        if (i >= first) t->said[i - first] = wh_arithmetic_say(&so_far);
+    }
+    for (size_t i = 0; !p->own_engine && i < t->n_own; i++) {
+        size_t n = positions[first + i] + 1;
+        if (!read_own_equations(&t->said[i], p, ids->data, n, spec->n_prompt, n < ids->len ? ids->data[n] : -1))
+            return wh_err_set(err, WH_ERR_NOMEM, "no memory for the text of a step");
+    }
+    return WH_OK;
+}
+
 /* Scores that are marked become known; the others' positions are left in positions[0 .. t->n_jobs). */
 static void take_marks(ticket *t, size_t *positions, const wh_prm_spec *spec)
 {
@@ -195,6 +242,7 @@ static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, 
     size_t first = 0;
     const int32_t good_bad[] = {p->good, p->bad};
     WH_TRY(choose_positions(p, t, &first, positions, spec, err));
+    WH_TRY(read_equations(p, t, first, ids, positions, spec, err));
     positions += first;
     take_marks(t, positions, spec);
     if (job) *job = 0;

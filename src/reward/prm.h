@@ -15,6 +15,8 @@
  * The last layer has 1 output (the score is its sigmoid) or 2 (softmax, the second is "right").
  *   whet.prm.calibration.slope, .offset   f32, both or none: a score s becomes the probability whose log-odds are
  *                               slope · ln(s / (1 - s)) + offset (Platt 1999), fitted on solved problems
+ *   whet.prm.calibration.fails, .holds    f32, both or none: added to these log-odds where an equation of the solution so far
+ *                               fails, and where some hold and none fails (answer/arithmetic.h)
  *
  * A head may also be a file of its own, for a trunk that is any model, the policy itself too. Besides the
  * above it says what it was fitted for, so that wrong use is refused:
@@ -31,6 +33,7 @@
 #ifndef WH_REWARD_PRM_H
 #define WH_REWARD_PRM_H
 
+#include "answer/arithmetic.h"
 #include "engine/engine.h"
 #include "text/chat.h"
 
@@ -39,8 +42,12 @@ typedef struct wh_prm wh_prm;
 enum { WH_PRM_CONTEXT = 8192 }; /* what the 8B PRMs were trained with, and the longest answer of the method */
 
 typedef struct wh_prm_calibration {
-    double slope, offset; /* slope > 0: the order of scores stays */
+    double slope, offset; /* slope > 0 */
+    double fails, holds;  /* by the arithmetic of the solution so far */
 } wh_prm_calibration;
+
+/* The probability that a logit stands for. */
+double wh_prm_calibrate(const wh_prm_calibration *c, double logit, wh_arithmetic_verdict said);
 
 typedef struct wh_prm_opts {
     const char    *kind;   /* of prm.def; NULL: what the file says */
@@ -80,8 +87,8 @@ const wh_probe *wh_prm_probe(const wh_prm *p);
 bool wh_prm_in_passing(const wh_prm *p);
 
 /* The score of a hidden state that somebody else has, of the blocks and at the place where the head of this PRM reads
- * (wh_prm_head_use; as WH_SCORE_HIDDEN gives it). Not for two threads at once. */
-double wh_prm_score_state(wh_prm *p, const float *state);
+ * (wh_prm_head_use; as WH_SCORE_HIDDEN gives it), in a solution with these equations so far. Not for two threads at once. */
+double wh_prm_score_state(wh_prm *p, const float *state, wh_arithmetic_verdict said);
 
 /* Scorings still running are dropped without a call. An attached PRM must have none, or its engine be gone. */
 void wh_prm_free(wh_prm *p);

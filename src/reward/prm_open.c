@@ -15,7 +15,8 @@ static const wh_prm_kind *const kinds[] = {
 };
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
-static const char key_kind[] = "whet.prm.kind", key_slope[] = "whet.prm.calibration.slope", key_offset[] = "whet.prm.calibration.offset";
+static const char key_kind[] = "whet.prm.kind", key_slope[] = "whet.prm.calibration.slope", key_offset[] = "whet.prm.calibration.offset",
+                  key_fails[] = "whet.prm.calibration.fails", key_holds[] = "whet.prm.calibration.holds";
 
 /* ---- kinds ------------------------------------------------------------------------------------------------ */
 
@@ -85,6 +86,7 @@ void wh_prm_describe(wh_buf *out, const wh_gguf *g)
     if (!kind) return;
     wh_buf_puts(out, kind->about.name);
     if (wh_gguf_has(g, key_slope)) wh_buf_puts(out, ", calibrated");
+    if (wh_gguf_has(g, key_fails)) wh_buf_puts(out, ", checks arithmetic");
     if (!kind->head_layers) return;
     size_t before = out->len;
     wh_buf_puts(out, ", head ");
@@ -110,16 +112,33 @@ static wh_code find_token(int32_t *out, const wh_prm *p, const char *text, wh_er
     return code;
 }
 
+/* Two keys, both or none: then both stay as they are. */
+static wh_code read_two(double *a, double *b, const wh_gguf *g, const char *key_a, const char *key_b, wh_err *err)
+{
+    float x, y;
+    if (!wh_gguf_has(g, key_a) && !wh_gguf_has(g, key_b)) return WH_OK;
+    WH_TRY(wh_gguf_get_f32(g, key_a, &x, err));
+    WH_TRY(wh_gguf_get_f32(g, key_b, &y, err));
+    *a = (double)x;
+    *b = (double)y;
+    return WH_OK;
+}
+
+static wh_code check_calibration(const wh_prm_calibration *c, wh_code code, wh_err *err)
+{
+    if (!(c->slope > 0) || !isfinite(c->slope) || !isfinite(c->offset))
+        return wh_err_set(err, code, "a calibration by slope %g and offset %g: a slope above 0 is needed", c->slope, c->offset);
+    if (!isfinite(c->fails) || !isfinite(c->holds))
+        return wh_err_set(err, code, "a calibration by arithmetic of %g and %g: two numbers are needed", c->fails, c->holds);
+    return WH_OK;
+}
+
 static wh_code read_calibration(wh_prm *p, const wh_gguf *g, wh_err *err)
 {
-    float slope, offset;
-    if (!wh_gguf_has(g, key_slope) && !wh_gguf_has(g, key_offset)) return WH_OK;
-    WH_TRY(wh_gguf_get_f32(g, key_slope, &slope, err));
-    WH_TRY(wh_gguf_get_f32(g, key_offset, &offset, err));
-    if (!(slope > 0) || !isfinite(slope) || !isfinite(offset))
-        return wh_err_set(err, WH_ERR_FORMAT, "a calibration by slope %g and offset %g: a slope above 0 was expected", (double)slope, (double)offset);
-    p->calibration = (wh_prm_calibration){(double)slope, (double)offset};
-    return WH_OK;
+    wh_prm_calibration *c = &p->calibration;
+    WH_TRY(read_two(&c->slope, &c->offset, g, key_slope, key_offset, err));
+    WH_TRY(read_two(&c->fails, &c->holds, g, key_fails, key_holds, err));
+    return check_calibration(c, WH_ERR_FORMAT, err);
 }
 
 static wh_code read_head(wh_prm *p, const wh_gguf *g, wh_par *par, wh_err *err)
@@ -154,7 +173,7 @@ static wh_code read_head_file(wh_prm *p, const char *path, const char *trunk_pat
 static wh_code set_up(wh_prm *p, const char *head, const char *path, wh_par *par, wh_err *err)
 {
     const wh_prm_kind *k = p->kind;
-    p->calibration = (wh_prm_calibration){1, 0};
+    p->calibration = (wh_prm_calibration){.slope = 1};
     p->use = (wh_prm_head_use){.layers = {(uint32_t)p->model->config.layers}, .n_layers = 1}; /* unless a head file says more */
     if (k->chat && !p->chat)
         return wh_err_set(err, WH_ERR_UNSUPPORTED, "it has no chat format that Whet knows: a PRM of kind %s needs one", k->about.name);
@@ -200,9 +219,7 @@ static void set_cost(wh_prm *p)
 /* Model, tokenizer and chat format are there; the engine, if it is not the policy's, is made. */
 static wh_code finish(wh_prm *p, const char *path, const wh_prm_opts *o, wh_par *par, wh_err *err)
 {
-    if (o->calibration && (!(o->calibration->slope > 0) || !isfinite(o->calibration->slope) || !isfinite(o->calibration->offset)))
-        return wh_err_set(err, WH_ERR_ARG, "a calibration by slope %g and offset %g: a slope above 0 is needed", o->calibration->slope,
-                          o->calibration->offset);
+    if (o->calibration) WH_TRY(check_calibration(o->calibration, WH_ERR_ARG, err));
     WH_TRY(set_up(p, o->head, path, par, err));
     if (o->calibration) p->calibration = *o->calibration;
     if (!p->engine) {

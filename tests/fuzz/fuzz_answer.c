@@ -1,7 +1,8 @@
 /* fuzz answer: the input is one text or two, parted by a zero byte. Properties: nothing crashes; what is extracted
  * stands in the text; an answer that is not empty is in its own group and grades equal to itself; the equality of
- * groups is symmetric. */
+ * groups is symmetric; equations are checked line by line. */
 #include "answer/answer.h"
+#include "answer/arithmetic.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,20 @@
 #define HOLDS(p) ((p) ? (void)0 : abort())
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Line by line or at once. */
+static void check_arithmetic(const char *text, size_t n)
+{
+    wh_arithmetic all = {0}, lines = {0};
+    wh_arithmetic_check(&all, text, n);
+    for (size_t at = 0; at < n;) {
+        const char *end = memchr(text + at, '\n', n - at);
+        size_t len = end ? (size_t)(end - text) - at : n - at;
+        wh_arithmetic_check(&lines, text + at, len);
+        at += len + 1;
+    }
+    HOLDS(all.holds == lines.holds && all.fails == lines.fails && all.holds + all.fails <= n);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -33,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         HOLDS(wh_answer_equal(&a[i], &a[i]) == !wh_answer_is_empty(&a[i]));
     }
     HOLDS(wh_answer_equal(&a[0], &a[1]) == wh_answer_equal(&a[1], &a[0]));
+    check_arithmetic(text[0], n[0]);
     bool equal;
     HOLDS(wh_answer_grade(&equal, text[0], n[0], text[1], n[1], NULL) == WH_OK);
     for (int i = 0; i < 2; i++) {

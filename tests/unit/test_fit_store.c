@@ -167,7 +167,7 @@ static void make_data(wh_fit_data *d, const trunk *t)
         memset(p->sha256, i ? '1' : '2', 64);
         p->question = wh_mem_strndup(i ? "What is 2+2?" : "And 3?", i ? 12 : 6);
         p->samples = wh_mem_zalloc(3, sizeof *p->samples);
-        add_sample(p, t, "First.\n\nSecond.\n\nThe answer is 4", true);
+        add_sample(p, t, "2 + 2 = 4\n\n2 + 2 = 5\n\nThe answer is 4", true);
         add_sample(p, t, "At once: 4.", false);
         add_sample(p, t, "", false);
     }
@@ -257,18 +257,18 @@ static void features_are_what_the_engine_gives(void **state)
 
 static void make_net(wh_train_result *r, size_t hidden)
 {
-    *r = (wh_train_result){.l2 = 0.1, .slope = 1};
+    *r = (wh_train_result){.l2 = 0.1, .calibration = {.slope = 1, .fails = -1.5, .holds = 0.5}};
     assert_int_equal(wh_net_create(&r->net, 64, hidden, &err), WH_OK);
     for (size_t i = 0; i < (hidden ? hidden * 66 : 64); i++) r->net.memory[i] = (float)(wh_rng_uniform(5, hidden, i) - 0.5);
     r->net.b2 = 0.25f;
 }
 
-static double net_says(const wh_net *net, const float *x)
+static double net_says(const wh_train_result *r, const float *x, wh_arithmetic_verdict said)
 {
-    float logit, *scratch = wh_mem_alloc(wh_net_scratch(net), sizeof *scratch);
-    wh_net_run(net, &logit, x, 1, scratch);
+    float logit, *scratch = wh_mem_alloc(wh_net_scratch(&r->net), sizeof *scratch);
+    wh_net_run(&r->net, &logit, x, 1, scratch);
     free(scratch);
-    return 1 / (1 + exp(-(double)logit));
+    return wh_prm_calibrate(&r->calibration, (double)logit, said);
 }
 
 static void write_head(const wh_train_result *r, wh_head_kind kind, const char *step, const wh_fit_data *data)
@@ -313,7 +313,7 @@ static void heads_say_what_their_nets_say(void **state)
     memset(head.trunk_sha256, 'p', 64);
     const wh_features_trunk on = {t.tok, t.chat, t.engine, 4};
     const wh_features_watch watch = {0};
-    const char *steps[] = {"First.", "Second.", "The answer is 4"};
+    const char *steps[] = {"2 + 2 = 4", "2 + 2 = 5", "The answer is 4"};
     for (int what = WH_FEATURES_STEPS; what <= WH_FEATURES_PROMPT; what++)
         for (size_t hidden = 0; hidden <= 32; hidden += 32) {
             wh_features f;
@@ -335,7 +335,7 @@ static void heads_say_what_their_nets_say(void **state)
                 assert_int_equal(wh_difficulty_ask(d, t.engine, ids.data, 0, on_pass, NULL, &err), WH_ERR_ARG);
                 for (bool idle = false; !idle;) assert_int_equal(wh_engine_step(t.engine, &idle, &err), WH_OK);
                 wh_features_get(&f, x, &f.list[0], 0, head.layers, 2);
-                assert_true(fabs(pass - net_says(&r.net, x)) < 2e-3);
+                assert_true(fabs(pass - net_says(&r, x, WH_ARITHMETIC_NONE)) < 2e-3);
                 wh_tok_ids_free(&ids);
                 wh_difficulty_free(d);
             } else {
@@ -348,7 +348,7 @@ static void heads_say_what_their_nets_say(void **state)
                 for (bool idle = false; !idle;) assert_int_equal(wh_prm_step(prm, &idle, &err), WH_OK);
                 for (size_t row = 0; row < 3; row++) {
                     wh_features_get(&f, x, &f.list[0], row, head.layers, 2);
-                    assert_true(fabs(scores[row] - net_says(&r.net, x)) < 2e-3);
+                    assert_true(fabs(scores[row] - net_says(&r, x, wh_features_said(&p->samples[0], row))) < 2e-3);
                 }
                 wh_prm_free(prm);
                 wh_difficulty *d;

@@ -224,7 +224,7 @@ static void broken_heads_are_refused(void **state)
         {{.tensor = "whet.prm.0.weight", .cols = 32, .rows = 32, .value = NAN}, "holds what is not a number"},
         {{.tensor = "whet.prm.1.bias", .cols = 2, .rows = 1, .value = INFINITY}, "holds what is not a number"},
         {{.slope = 1, .offset = NAN}, "'whet.prm.calibration.offset'"},
-        {{.slope = -1}, "a slope above 0 was expected"},
+        {{.slope = -1}, "a slope above 0 is needed"},
         {{.kind = "skywork"}, "the head has 2 layers and 2 outputs: a PRM of kind skywork has 1 and 1"},
         {{.kind = "judge-me"}, "'judge-me' is no kind of PRM that Whet knows"},
         {{.kind = "head"}, "it is a head file"},

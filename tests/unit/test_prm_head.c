@@ -1,6 +1,8 @@
 /* Heads of our own: on any layers, on the policy itself, where their scores come in passing and have the same bits. */
 #include "prm_run.h"
 
+#include "reward/prm_impl.h"
+
 static void a_head_reads_the_policys_own_tokens(void **state)
 {
     (void)state;
@@ -101,7 +103,7 @@ static void calibration_bends_the_scores(void **state)
 {
     (void)state;
     static const edit files[] = {{.slope = 0.5f, .offset = -1}, {.slope = 2, .offset = 0.25f}};
-    static const wh_prm_calibration typed = {2, 0.25};
+    static const wh_prm_calibration typed = {.slope = 2, .offset = 0.25};
     char path[] = "/tmp/test_prm_XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0);
@@ -130,7 +132,7 @@ static void calibration_bends_the_scores(void **state)
         }
     }
     assert_memory_equal(got[1].scores, got[2].scores, x.n * sizeof(double)); /* file 0 bends by 0.5, but 2 was typed */
-    const wh_prm_calibration wrong = {0, 1};
+    const wh_prm_calibration wrong = {.slope = 0, .offset = 1};
     const wh_prm_opts o = {.calibration = &wrong};
     refuse(path, &o, WH_ERR_ARG, "a slope above 0 is needed");
     wh_buf text = {0};
@@ -140,6 +142,65 @@ static void calibration_bends_the_scores(void **state)
     assert_string_equal(wh_buf_str(&text), "qwen, calibrated, head 32 -> 32 -> 2");
     wh_buf_free(&text);
     wh_gguf_close(g);
+    unlink(path);
+}
+
+static double shift(double score, double plain) { return log(score / (1 - score)) - log(plain / (1 - plain)); }
+
+/* One step holds, the next fails, the third has nothing to check: by texts, by the policy's tokens, and in passing. */
+static void arithmetic_moves_the_scores(void **state)
+{
+    (void)state;
+    enum { STEPS = 3 };
+    static const char *const steps[STEPS] = {"1 + 1 = 2", "2 + 2 = 5", "so 3"};
+    static const double moved[STEPS] = {0.5, -2, -2};
+    static const wh_prm_calibration counted = {.slope = 1, .fails = -2, .holds = 0.5};
+    static const edit rules[] = {{.key = "whet.head.step", .text = "blank_line"}, {.key = "whet.head.step", .text = "before_blank_line"}};
+    outcome got[2][2]; /* of texts and of tokens; without and with arithmetic */
+    char path[] = "/tmp/test_prm_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t rule = 0; rule < 2; rule++) {
+        write_edited(path, "head.gguf", &rules[rule]);
+        memset(got, 0, sizeof got);
+        for (size_t with = 0; with < 2; with++) {
+            wh_err err;
+            wh_prm *p;
+            const wh_prm_opts o = {.head = path, .calibration = with ? &counted : NULL, .engine = {.memory = (size_t)64 << 20, .max_rows = 4, .chunk = 48}};
+            if (wh_prm_open(&p, FOLDER "judge.gguf", &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+            wh_prm_spec s = {.question = "q", .steps = steps, .n_steps = STEPS, .n_new = STEPS, .on_done = on_done, .user = &got[0][with]};
+            submit(p, &s);
+            run(p);
+            wh_prm_free(p);
+            policy q = open_policy();
+            const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, q.engine};
+            if (wh_prm_attach(&p, &on, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+            wh_tok_ids ids = {0};
+            static const char own[] = "1 + 1 = 2\n\n2 + 2 = 5\n\nso 3";
+            assert_int_equal(wh_chat_encode_problem(q.chat, &ids, (wh_tok_str){"q", 1}, (wh_tok_str){"", 0}, NULL), WH_OK);
+            s.n_prompt = ids.len;
+            assert_int_equal(wh_tok_encode(q.tok, &ids, own, sizeof own - 1, WH_TOK_NO_PREFIX, NULL), WH_OK);
+            s.prefix = ids.data;
+            s.n_prefix = ids.len;
+            s.user = &got[1][with];
+            submit(p, &s);
+            run_policy(&q);
+            float hidden[64] = {1};
+            double plain = wh_prm_score_state(p, hidden, WH_ARITHMETIC_NONE), looked;
+            size_t seen = 0;
+            for (size_t n = s.n_prompt; with && n < ids.len; n++) {
+                if (!wh_prm_look(p, &looked, ids.data, n, s.n_prompt, ids.data[n], hidden)) continue;
+                assert_true(fabs(shift(looked, plain) - moved[seen++]) < 1e-9);
+            }
+            assert_int_equal(seen, with ? 2 : 0); /* the third has no end yet */
+            wh_tok_ids_free(&ids);
+            wh_prm_free(p);
+            close_policy(&q);
+        }
+        for (size_t way = 0; way < 2; way++)
+            for (size_t i = 0; i < STEPS; i++) assert_true(fabs(shift(got[way][1].scores[i], got[way][0].scores[i]) - moved[i]) < 1e-9);
+    }
     unlink(path);
 }
 
@@ -298,6 +359,7 @@ int main(void)
         cmocka_unit_test(a_head_reads_the_policys_own_tokens),
         cmocka_unit_test(heads_read_any_layers),
         cmocka_unit_test(calibration_bends_the_scores),
+        cmocka_unit_test(arithmetic_moves_the_scores),
         cmocka_unit_test(a_prm_shares_the_policys_weights),
         cmocka_unit_test(a_head_on_the_policy_comes_in_passing),
     };
