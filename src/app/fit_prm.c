@@ -128,12 +128,35 @@ static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
 
 /* ---- showing ------------------------------------------------------------------------------------------------------------ */
 
+/* How many samples have an equation that fails, of the wrong and of the right ones. */
+static void count_slips(size_t slips[2], const wh_fit_data *d)
+{
+    slips[0] = slips[1] = 0;
+    for (size_t i = 0; i < d->n; i++)
+        for (size_t k = 0; k < d->problems[i].n; k++) {
+            const wh_fit_sample *s = &d->problems[i].samples[k];
+            wh_arithmetic a = {0};
+            wh_arithmetic_check(&a, s->text, s->text_len);
+            slips[s->right] += a.fails > 0;
+        }
+}
+
+static void print_slips(const wh_fit_data *d)
+{
+    size_t slips[2];
+    count_slips(slips, d);
+    if (slips[0] + slips[1] == 0) return;
+    wh_out_printf("an equation fails in %.1f %% of the wrong samples, in %.1f %% of the right ones\n",
+                  100 * (double)slips[0] / (double)(d->n_samples - d->n_right), 100 * (double)slips[1] / (double)d->n_right);
+}
+
 static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *test)
 {
     const wh_train_result *r = &f->result;
     char time[24], size[24], all[WH_JUDGED_AUC_TEXT], within[WH_JUDGED_AUC_TEXT];
     wh_out_printf("fitted on %zu samples of %zu problems (%zu states of %zu numbers) in %.1f s\n", f->data.n_samples, f->data.n, f->rows,
                   f->n_layers * f->config.d, r->seconds);
+    print_slips(&f->data);
     if (f->feature_tokens)
         wh_out_printf("states of %llu tokens computed in %s\n", (unsigned long long)f->feature_tokens, wh_out_duration(time, f->feature_seconds));
     if (mc->labels) wh_out_printf("%zu steps labelled by %lld completions each", mc->labels, (long long)f->o->mc);
