@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { DEPTH = 16, UNIT_WORDS = 3 };
+enum { DEPTH = 8, UNIT_WORDS = 3 };
 
 typedef struct reader {
     const char *s;
@@ -64,8 +64,12 @@ static bool take_one(reader *r, const char *const *list)
 /* White space, and what is only there for the looks. */
 static void skip_space(reader *r)
 {
-    static const char *const looks[] = {" ", "\t", "\r", "$", "\\$", "\\,", "\\;", "\\!", "\\ ", "~", "&", "\\left", "\\right", "\\quad", "\\boxed", NULL};
-    while (take_one(r, looks)) {}
+    static const char *const commands[] = {"\\$", "\\,", "\\;", "\\!", "\\ ", "\\left", "\\right", "\\quad", "\\boxed", NULL};
+    for (;;) {
+        char c = peek(r, 0);
+        if (one_of(c, " \t\r$~&")) r->at++;
+        else if (c != '\\' || !take_one(r, commands)) return;
+    }
 }
 
 /* \text{ apples}; false: there is none, it has no end, or it says "of", which multiplies. */
@@ -100,6 +104,7 @@ static bool at_operator(const reader *r);
 static void skip_units(reader *r)
 {
     size_t began = r->at, words = 0;
+    if (!one_of(peek(r, 0), " \t\r$~&\\") && !letter(peek(r, 0))) return;
     for (;; words++) {
         skip_space(r);
         if (words == UNIT_WORDS || at_text(r, "of ") || !(skip_tex_text(r) || skip_word(r))) break;
@@ -113,6 +118,7 @@ typedef enum { OP_NONE, OP_ADD, OP_SUBTRACT, OP_MULTIPLY, OP_DIVIDE } op;
 
 static op take_sum_op(reader *r)
 {
+    if (!one_of(peek(r, 0), "+-\xe2")) return OP_NONE;
     if (peek(r, 0) == '+' && peek(r, 1) != '+' && peek(r, 1) != '=') return take(r, "+") ? OP_ADD : OP_NONE;
     if (at_text(r, "->") || at_text(r, "--") || at_text(r, "-=")) return OP_NONE;
     return take(r, "-") || take(r, "\xe2\x88\x92") /* U+2212 */ ? OP_SUBTRACT : OP_NONE;
@@ -134,6 +140,7 @@ static op take_product_op(reader *r)
 {
     static const char *const times[] = {"\xc3\x97", "\xc2\xb7", "\xe2\x8b\x85", "\\times", "\\cdot", NULL}, /* U+D7, B7, 22C5 */
         *const divided[] = {"\xc3\xb7", "\\div", NULL}; /* U+F7 */
+    if (!one_of(peek(r, 0), "*/xXo\\\xc2\xc3\xe2")) return OP_NONE;
     if (at_text(r, "**") || at_text(r, "//") || at_text(r, "*=") || at_text(r, "/=")) return OP_NONE;
     if (take(r, "*") || take_one(r, times) || take_spoken_times(r)) return OP_MULTIPLY;
     return take(r, "/") || take_one(r, divided) ? OP_DIVIDE : OP_NONE;
@@ -215,13 +222,13 @@ static bool read_atom(reader *r, double *out)
     if (peek(r, 0) == '(') return read_enclosed(r, out, ')');
     if (peek(r, 0) == '[') return read_enclosed(r, out, ']');
     if (peek(r, 0) == '{') return read_enclosed(r, out, '}');
-    if (take_one(r, fractions)) return read_fraction(r, out);
-    return read_number(r, out);
+    return peek(r, 0) == '\\' ? take_one(r, fractions) && read_fraction(r, out) : read_number(r, out);
 }
 
 /* 3 x, \frac12 y */
 static bool at_variable(const reader *r)
 {
+    if (!one_of(peek(r, 0), " \t\r$~&\\") && !letter(peek(r, 0))) return false;
     reader copy = *r;
     skip_space(&copy);
     return letter(peek(&copy, 0)) && !letter(peek(&copy, 1)) && !at_operator(&copy);

@@ -27,7 +27,7 @@ static inline wh_arithmetic_verdict wh_arithmetic_say(const wh_arithmetic *a)
     return a->fails ? WH_ARITHMETIC_FAILS : a->holds ? WH_ARITHMETIC_HOLDS : WH_ARITHMETIC_NONE;
 }
 
-/* Add those of text (n bytes, any bytes; whole lines). Linear in n but for brackets, which are read to a depth of 16. */
+/* Add those of text (n bytes, any bytes; whole lines). Linear in n but for brackets, which are read to a depth of 8. */
 void wh_arithmetic_check(wh_arithmetic *a, const char *text, size_t n);
 
 #endif

@@ -117,7 +117,7 @@ static void a_verdict_is_one_word(void **state)
 static void long_texts_are_read_once(void **state)
 {
     (void)state;
-    enum { N = 1 << 20 };
+    enum { N = 1 << 16 };
     static const char *const parts[] = {"1+", "(", "2(", "-", "\\frac{", "1 apples ", "9", "x ", "\\text{", "1,111", "3=", "((1)", "^2"};
     char *text = malloc(N);
     assert_non_null(text);
