@@ -203,11 +203,13 @@ static void print_json(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
         json_array_append_new(curve, json_pack("{s:I, s:o}", "problems", (json_int_t)r->curve[i].problems, "measure",
                                                wh_judged_measure_json(&r->curve[i].measure)));
     for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer(f->layers[i]));
-    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I, s:{s:I, s:I, s:I, s:f}}", "trunk",
+    const wh_prm_calibration *c = &r->calibration;
+    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I,"
+                          " s:{s:I, s:I, s:I, s:f}}", "trunk",
                           wh_buf_str(&f->trunk.name), "policy", f->data.policy_name, "layers", layers, "arch", f->o->arch, "positions",
                           f->o->positions, "step", f->o->step, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
-                          (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", r->calibration.slope, "offset", r->calibration.offset, "fails", r->calibration.fails, "holds", r->calibration.holds, "measure",
-                          wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
+                          (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", c->slope, "offset", c->offset, "fails",
+                          c->fails, "holds", c->holds, "measure", wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
                           f->o->test.n ? wh_judged_json(test) : json_null(), "seconds", r->seconds, "feature_seconds", f->feature_seconds,
                           "feature_tokens", (json_int_t)f->feature_tokens, "mc", "completions", (json_int_t)f->o->mc, "labels",
                           (json_int_t)mc->labels, "tokens", (json_int_t)mc->tokens, "seconds", mc->seconds));

@@ -53,7 +53,9 @@ static void put_metrics(wh_buf *out, const wh_gguf *g)
 static void put_arithmetic(wh_buf *out, const wh_gguf *g)
 {
     float fails, holds;
-    if (wh_gguf_get_f32(g, "whet.prm.calibration.fails", &fails, NULL) != WH_OK || wh_gguf_get_f32(g, "whet.prm.calibration.holds", &holds, NULL) != WH_OK) return;
+    if (wh_gguf_get_f32(g, "whet.prm.calibration.fails", &fails, NULL) != WH_OK ||
+        wh_gguf_get_f32(g, "whet.prm.calibration.holds", &holds, NULL) != WH_OK)
+        return;
     wh_buf_printf(out, "arithmetic %+.2f log-odds where an equation fails, %+.2f where all hold\n", (double)fails, (double)holds);
 }
 

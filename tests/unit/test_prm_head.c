@@ -145,61 +145,82 @@ static void calibration_bends_the_scores(void **state)
     unlink(path);
 }
 
+/* One step holds, the next fails, the third has nothing to check. */
+enum { SUMS = 3 };
+static const char *const sums[SUMS] = {"1 + 1 = 2", "2 + 2 = 5", "so 3"};
+static const char        sums_text[] = "1 + 1 = 2\n\n2 + 2 = 5\n\nso 3";
+static const wh_prm_calibration sums_count = {.slope = 1, .fails = -2, .holds = 0.5};
+static const double             sums_moved[SUMS] = {0.5, -2, -2}; /* log-odds */
+
 static double shift(double score, double plain) { return log(score / (1 - score)) - log(plain / (1 - plain)); }
 
-/* One step holds, the next fails, the third has nothing to check: by texts, by the policy's tokens, and in passing. */
+static void score_sums_as_texts(outcome *out, const wh_prm_opts *o)
+{
+    wh_err err;
+    wh_prm *p;
+    if (wh_prm_open(&p, FOLDER "judge.gguf", o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+    const wh_prm_spec s = {.question = "q", .steps = sums, .n_steps = SUMS, .n_new = SUMS, .on_done = on_done, .user = out};
+    submit(p, &s);
+    run(p);
+    wh_prm_free(p);
+}
+
+/* What the probe sees while these tokens are written; the third step has no end yet. */
+static void look_at_sums(wh_prm *p, const wh_tok_ids *ids, size_t n_prompt, const double moved[2])
+{
+    const float hidden[64] = {1};
+    double plain = wh_prm_score_state(p, hidden, WH_ARITHMETIC_NONE), looked;
+    size_t seen = 0;
+    for (size_t n = n_prompt; n < ids->len; n++)
+        if (wh_prm_look(p, &looked, ids->data, n, n_prompt, ids->data[n], hidden)) assert_true(fabs(shift(looked, plain) - moved[seen++]) < 1e-9);
+    assert_int_equal(seen, 2);
+}
+
+static void score_sums_as_tokens(outcome *out, const wh_prm_opts *o, const double moved[2])
+{
+    policy q = open_policy();
+    const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, q.engine};
+    wh_err err;
+    wh_prm *p;
+    if (wh_prm_attach(&p, &on, o, par, &err) != WH_OK) fail_msg("%s", err.msg);
+    wh_tok_ids ids = {0};
+    assert_int_equal(wh_chat_encode_problem(q.chat, &ids, (wh_tok_str){"q", 1}, (wh_tok_str){"", 0}, NULL), WH_OK);
+    size_t n_prompt = ids.len;
+    assert_int_equal(wh_tok_encode(q.tok, &ids, sums_text, sizeof sums_text - 1, WH_TOK_NO_PREFIX, NULL), WH_OK);
+    const wh_prm_spec s = {.question = "q", .steps = sums, .n_steps = SUMS, .n_new = SUMS, .prefix = ids.data, .n_prefix = ids.len,
+                           .n_prompt = n_prompt, .on_done = on_done, .user = out};
+    submit(p, &s);
+    run_policy(&q);
+    look_at_sums(p, &ids, n_prompt, moved);
+    wh_tok_ids_free(&ids);
+    wh_prm_free(p);
+    close_policy(&q);
+}
+
+/* By texts, by the policy's tokens, and in passing. */
 static void arithmetic_moves_the_scores(void **state)
 {
     (void)state;
-    enum { STEPS = 3 };
-    static const char *const steps[STEPS] = {"1 + 1 = 2", "2 + 2 = 5", "so 3"};
-    static const double moved[STEPS] = {0.5, -2, -2};
-    static const wh_prm_calibration counted = {.slope = 1, .fails = -2, .holds = 0.5};
     static const edit rules[] = {{.key = "whet.head.step", .text = "blank_line"}, {.key = "whet.head.step", .text = "before_blank_line"}};
-    outcome got[2][2]; /* of texts and of tokens; without and with arithmetic */
+    static const double still[SUMS] = {0};
     char path[] = "/tmp/test_prm_XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
     for (size_t rule = 0; rule < 2; rule++) {
+        outcome texts[2], tokens[2]; /* without and with arithmetic */
+        memset(texts, 0, sizeof texts);
+        memset(tokens, 0, sizeof tokens);
         write_edited(path, "head.gguf", &rules[rule]);
-        memset(got, 0, sizeof got);
         for (size_t with = 0; with < 2; with++) {
-            wh_err err;
-            wh_prm *p;
-            const wh_prm_opts o = {.head = path, .calibration = with ? &counted : NULL, .engine = {.memory = (size_t)64 << 20, .max_rows = 4, .chunk = 48}};
-            if (wh_prm_open(&p, FOLDER "judge.gguf", &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
-            wh_prm_spec s = {.question = "q", .steps = steps, .n_steps = STEPS, .n_new = STEPS, .on_done = on_done, .user = &got[0][with]};
-            submit(p, &s);
-            run(p);
-            wh_prm_free(p);
-            policy q = open_policy();
-            const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, q.engine};
-            if (wh_prm_attach(&p, &on, &o, par, &err) != WH_OK) fail_msg("%s", err.msg);
-            wh_tok_ids ids = {0};
-            static const char own[] = "1 + 1 = 2\n\n2 + 2 = 5\n\nso 3";
-            assert_int_equal(wh_chat_encode_problem(q.chat, &ids, (wh_tok_str){"q", 1}, (wh_tok_str){"", 0}, NULL), WH_OK);
-            s.n_prompt = ids.len;
-            assert_int_equal(wh_tok_encode(q.tok, &ids, own, sizeof own - 1, WH_TOK_NO_PREFIX, NULL), WH_OK);
-            s.prefix = ids.data;
-            s.n_prefix = ids.len;
-            s.user = &got[1][with];
-            submit(p, &s);
-            run_policy(&q);
-            float hidden[64] = {1};
-            double plain = wh_prm_score_state(p, hidden, WH_ARITHMETIC_NONE), looked;
-            size_t seen = 0;
-            for (size_t n = s.n_prompt; with && n < ids.len; n++) {
-                if (!wh_prm_look(p, &looked, ids.data, n, s.n_prompt, ids.data[n], hidden)) continue;
-                assert_true(fabs(shift(looked, plain) - moved[seen++]) < 1e-9);
-            }
-            assert_int_equal(seen, with ? 2 : 0); /* the third has no end yet */
-            wh_tok_ids_free(&ids);
-            wh_prm_free(p);
-            close_policy(&q);
+            const wh_prm_opts o = {.head = path, .calibration = with ? &sums_count : NULL, .engine = {.memory = (size_t)64 << 20, .max_rows = 4, .chunk = 48}};
+            score_sums_as_texts(&texts[with], &o);
+            score_sums_as_tokens(&tokens[with], &o, with ? sums_moved : still);
         }
-        for (size_t way = 0; way < 2; way++)
-            for (size_t i = 0; i < STEPS; i++) assert_true(fabs(shift(got[way][1].scores[i], got[way][0].scores[i]) - moved[i]) < 1e-9);
+        for (size_t i = 0; i < SUMS; i++) {
+            assert_true(fabs(shift(texts[1].scores[i], texts[0].scores[i]) - sums_moved[i]) < 1e-9);
+            assert_true(fabs(shift(tokens[1].scores[i], tokens[0].scores[i]) - sums_moved[i]) < 1e-9);
+        }
     }
     unlink(path);
 }
