@@ -61,13 +61,23 @@ static bool take_one(reader *r, const char *const *list)
     return false;
 }
 
-/* White space, and what is only there for the looks. */
+static const char *const fractions[] = {"\\frac", "\\dfrac", "\\tfrac", NULL};
+
+static bool at_fraction(const reader *r)
+{
+    reader copy = *r;
+    return peek(r, 0) == '\\' && take_one(&copy, fractions);
+}
+
+static const char blanks[] = " \t\r$~&"; /* white space, and what is only there for the looks */
+
+/* Those, and the TeX commands that are. */
 static void skip_space(reader *r)
 {
     static const char *const commands[] = {"\\$", "\\,", "\\;", "\\!", "\\ ", "\\left", "\\right", "\\quad", "\\boxed", NULL};
     for (;;) {
         char c = peek(r, 0);
-        if (one_of(c, " \t\r$~&")) r->at++;
+        if (one_of(c, blanks)) r->at++;
         else if (c != '\\' || !take_one(r, commands)) return;
     }
 }
@@ -98,13 +108,20 @@ static bool skip_word(reader *r)
     return true;
 }
 
+/* Can white space or a word begin here? Most places tell by their first byte. */
+static bool maybe_word(const reader *r)
+{
+    char c = peek(r, 0);
+    return c == '\\' || letter(c) || one_of(c, blanks);
+}
+
 static bool at_operator(const reader *r);
 
 /* Units and names behind a number, where the expression goes on or ends behind them. */
 static void skip_units(reader *r)
 {
     size_t began = r->at, words = 0;
-    if (!one_of(peek(r, 0), " \t\r$~&\\") && !letter(peek(r, 0))) return;
+    if (!maybe_word(r)) return;
     for (;; words++) {
         skip_space(r);
         if (words == UNIT_WORDS || at_text(r, "of ") || !(skip_tex_text(r) || skip_word(r))) break;
@@ -183,7 +200,7 @@ static bool read_number(reader *r, double *out)
     if (!digits && !decimals) return false;
     /* 10:30, 1.2.3, 3x, and the mixed number 2\frac12 are other things. */
     if (one_of(peek(r, 0), ":.") && digit(peek(r, 1))) return false;
-    if ((letter(peek(r, 0)) && !letter(peek(r, 1))) || peek(r, 0) == '_' || at_text(r, "\\frac") || at_text(r, "\\dfrac")) return false;
+    if ((letter(peek(r, 0)) && !letter(peek(r, 1))) || peek(r, 0) == '_' || at_fraction(r)) return false;
     r->decimals = decimals;
     size_t before = r->at;
     if (peek(r, 0) == ' ') r->at++;
@@ -217,18 +234,17 @@ static bool read_fraction(reader *r, double *out)
 
 static bool read_atom(reader *r, double *out)
 {
-    static const char *const fractions[] = {"\\frac", "\\dfrac", "\\tfrac", NULL};
     skip_space(r);
     if (peek(r, 0) == '(') return read_enclosed(r, out, ')');
     if (peek(r, 0) == '[') return read_enclosed(r, out, ']');
     if (peek(r, 0) == '{') return read_enclosed(r, out, '}');
-    return peek(r, 0) == '\\' ? take_one(r, fractions) && read_fraction(r, out) : read_number(r, out);
+    return take_one(r, fractions) ? read_fraction(r, out) : read_number(r, out);
 }
 
 /* 3 x, \frac12 y */
 static bool at_variable(const reader *r)
 {
-    if (!one_of(peek(r, 0), " \t\r$~&\\") && !letter(peek(r, 0))) return false;
+    if (!maybe_word(r)) return false;
     reader copy = *r;
     skip_space(&copy);
     return letter(peek(&copy, 0)) && !letter(peek(&copy, 1)) && !at_operator(&copy);
@@ -338,7 +354,7 @@ static bool at_start(const reader *r, before was)
 {
     char c = peek(r, 0);
     bool sign = (c == '-' && was == BEFORE_NOTHING) || c == '.';
-    return digit(c) || (sign && digit(peek(r, 1))) || c == '(' || c == '[' || at_text(r, "\\frac") || at_text(r, "\\dfrac") || at_text(r, "\\tfrac");
+    return digit(c) || (sign && digit(peek(r, 1))) || c == '(' || c == '[' || at_fraction(r);
 }
 
 /* The number, bracket or command that begins no expression. */
