@@ -10,7 +10,7 @@
 #include "fit/train.h"
 
 typedef struct wh_fit_opts {
-    const char    *trunk, *cache, *out, *mc_journal, *unseen, *arithmetic;
+    const char    *trunk, *cache, *out, *mc_journal, *unseen, *evidence;
     wh_opt_ints    layers;
     wh_opt_strings test;
     int64_t        batch, folds, hidden, epochs, seed, mc, mc_problems;

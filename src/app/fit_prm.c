@@ -16,7 +16,7 @@
 static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *features, const wh_fit_mc *mc, bool last_only)
 {
     size_t at = 0, label = 0;
-    bool arithmetic = strcmp(f->o->arithmetic, "yes") == 0;
+    bool evidence = strcmp(f->o->evidence, "yes") == 0;
     for (size_t i = 0; i < features->n; label += features->list[i++].rows) {
         const wh_feature *x = &features->list[i];
         const wh_fit_problem *p = &f->data.problems[x->problem];
@@ -25,7 +25,7 @@ static void fill_rows(wh_train_set *set, const wh_fit *f, const wh_features *fea
             wh_features_get(features, set->x + at * set->d, x, row, f->layers, f->n_layers);
             bool drawn = mc->n && mc->right[label + row] >= 0;
             set->y[at] = drawn ? mc->right[label + row] : s->right;
-            set->said[at] = arithmetic ? wh_features_said(s, row) : WH_ARITHMETIC_NONE;
+            set->evidence[at] = evidence ? wh_features_evidence(p, s, row, row + 1 == x->rows) : (wh_prm_evidence){0};
             set->weight[at] = last_only ? 1 : 1 / (float)x->rows;
             set->points[at] = (wh_point){.problem = x->problem, .step = (uint32_t)row, .steps = (uint32_t)x->rows, .right = s->right};
             set->hash[at] = p->hash;
@@ -94,13 +94,14 @@ static wh_code score_samples(const wh_fit *f, wh_judged_sample *out, const wh_fe
     wh_code code = x && scratch ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory to score");
     for (size_t i = 0; code == WH_OK && i < features->n; i++) {
         const wh_feature *from = &features->list[i];
-        const wh_fit_sample *s = &features->data->problems[from->problem].samples[from->sample];
+        const wh_fit_problem *p = &features->data->problems[from->problem];
+        const wh_fit_sample *s = &p->samples[from->sample];
         out[i].scores = wh_mem_alloc(from->rows, sizeof *out[i].scores);
         if (!out[i].scores) code = wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", from->rows);
         for (size_t row = 0; code == WH_OK && row < from->rows; row++) {
             wh_features_get(features, x, from, row, f->layers, f->n_layers);
             wh_net_run(net, &logit, x, 1, scratch);
-            out[i].scores[out[i].n++] = wh_prm_calibrate(&c, (double)logit, wh_features_said(s, row));
+            out[i].scores[out[i].n++] = wh_prm_calibrate(&c, (double)logit, wh_features_evidence(p, s, row, row + 1 == from->rows));
         }
     }
     free(x);
@@ -128,26 +129,29 @@ static wh_code try_on(wh_fit *f, wh_judged *out, wh_err *err)
 
 /* ---- showing ------------------------------------------------------------------------------------------------------------ */
 
-/* How many samples have an equation that fails, of the wrong and of the right ones. */
-static void count_slips(size_t slips[2], const wh_fit_data *d)
+/* How many samples have an equation that fails, and leave a number out: of the wrong and of the right ones. */
+static void count_slips(size_t fails[2], size_t omits[2], const wh_fit_data *d)
 {
-    slips[0] = slips[1] = 0;
     for (size_t i = 0; i < d->n; i++)
         for (size_t k = 0; k < d->problems[i].n; k++) {
             const wh_fit_sample *s = &d->problems[i].samples[k];
-            wh_arithmetic a = {0};
-            wh_arithmetic_check(&a, s->text, s->text_len);
-            slips[s->right] += a.fails > 0;
+            wh_prm_evidence all = wh_features_evidence(&d->problems[i], s, SIZE_MAX - 1, true);
+            fails[s->right] += all.equations == WH_ARITHMETIC_FAILS;
+            omits[s->right] += all.omits;
         }
 }
 
 static void print_slips(const wh_fit_data *d)
 {
-    size_t slips[2];
-    count_slips(slips, d);
-    if (slips[0] + slips[1] == 0) return;
-    wh_out_printf("an equation fails in %.1f %% of the wrong samples, in %.1f %% of the right ones\n",
-                  100 * (double)slips[0] / (double)(d->n_samples - d->n_right), 100 * (double)slips[1] / (double)d->n_right);
+    size_t fails[2] = {0}, omits[2] = {0};
+    count_slips(fails, omits, d);
+    double wrong = (double)(d->n_samples - d->n_right), right = (double)d->n_right;
+    if (fails[0] + fails[1])
+        wh_out_printf("an equation fails in %.1f %% of the wrong samples, in %.1f %% of the right ones\n", 100 * (double)fails[0] / wrong,
+                      100 * (double)fails[1] / right);
+    if (omits[0] + omits[1])
+        wh_out_printf("a number of the problem is left out in %.1f %% of the wrong samples, in %.1f %% of the right ones\n",
+                      100 * (double)omits[0] / wrong, 100 * (double)omits[1] / right);
 }
 
 static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *test)
@@ -174,6 +178,7 @@ static void print_text(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
     const wh_prm_calibration *c = &r->calibration;
     wh_out_printf("calibration: %.3f · logit %+.3f", c->slope, c->offset);
     if (c->fails != 0 || c->holds != 0) wh_out_printf(" %+.3f where an equation fails %+.3f where all hold", c->fails, c->holds);
+    if (c->omits != 0) wh_out_printf(" %+.3f where a number is left out", c->omits);
     wh_out_puts("\n");
     if (r->n_curve) wh_out_puts("\nproblems  within   all\n");
     for (size_t i = 0; i < r->n_curve; i++) {
@@ -204,12 +209,12 @@ static void print_json(const wh_fit *f, const wh_fit_mc *mc, const wh_judged *te
                                                wh_judged_measure_json(&r->curve[i].measure)));
     for (size_t i = 0; i < f->n_layers; i++) json_array_append_new(layers, json_integer(f->layers[i]));
     const wh_prm_calibration *c = &r->calibration;
-    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I,"
+    wh_out_json(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:f, s:I,"
                           " s:{s:I, s:I, s:I, s:f}}", "trunk",
                           wh_buf_str(&f->trunk.name), "policy", f->data.policy_name, "layers", layers, "arch", f->o->arch, "positions",
                           f->o->positions, "step", f->o->step, "problems", (json_int_t)f->data.n, "samples", (json_int_t)f->data.n_samples, "rows",
                           (json_int_t)f->rows, "l2", r->l2, "epochs", (json_int_t)r->epochs, "slope", c->slope, "offset", c->offset, "fails",
-                          c->fails, "holds", c->holds, "measure", wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
+                          c->fails, "holds", c->holds, "omits", c->omits, "measure", wh_judged_measure_json(&r->measure), "grid", grid, "curve", curve, "test",
                           f->o->test.n ? wh_judged_json(test) : json_null(), "seconds", r->seconds, "feature_seconds", f->feature_seconds,
                           "feature_tokens", (json_int_t)f->feature_tokens, "mc", "completions", (json_int_t)f->o->mc, "labels",
                           (json_int_t)mc->labels, "tokens", (json_int_t)mc->tokens, "seconds", mc->seconds));

@@ -12,12 +12,13 @@
 
 const wh_opt wh_fit_options[WH_FIT_OPTIONS] = {
     WH_OPT_CHOICE(wh_fit_opts, arch, "arch", "A", "linear", "linear mlp", "what the head is"),
-    WH_OPT_CHOICE(wh_fit_opts, arithmetic, "arithmetic", "A", "yes", "yes no", "prm: let equations that fail or hold count beside the states"),
     WH_OPT_INT(wh_fit_opts, batch, "batch", "B", "16", 1, 4096, "texts that the trunk reads together, at most"),
     WH_OPT_STRING(wh_fit_opts, cache, "cache", "FILE", NULL, "keep the trunk's hidden states here, for this and other fits; a run that was stopped goes on"),
     WH_OPT_FLAG(wh_fit_opts, curve, "curve", "also fit on 1/16, 1/8, 1/4 and 1/2 of the problems"),
     WH_OPT_FLOAT(wh_fit_opts, dropout, "dropout", "X", "0.1", 0, 0.9, "mlp: share of the features that a row loses while fitting"),
     WH_OPT_INT(wh_fit_opts, epochs, "epochs", "K", "12", 1, 1000, "mlp: at most; the best number is found on unseen problems"),
+    WH_OPT_CHOICE(wh_fit_opts, evidence, "evidence", "E", "yes", "yes no",
+                  "prm: let equations that fail or hold and numbers that are left out count beside the states"),
     WH_OPT_INT(wh_fit_opts, folds, "folds", "K", "5", 2, WH_TRAIN_FOLDS, "parts of the problems, each scored by a head that was fitted on the others"),
     WH_OPT_INT(wh_fit_opts, hidden, "hidden", "K", "64", 32, 65536, "mlp: width of the hidden layer, a multiple of 32"),
     WH_OPT_FLAG(wh_fit_opts, json, "json", "the result as one JSON line"),
@@ -158,8 +159,8 @@ wh_code wh_fit_set_create(wh_train_set *set, size_t n, size_t d, wh_err *err)
     set->weight = wh_mem_alloc(n, sizeof *set->weight);
     set->points = wh_mem_zalloc(n, sizeof *set->points);
     set->hash = wh_mem_alloc(n, sizeof *set->hash);
-    set->said = wh_mem_zalloc(n, sizeof *set->said);
-    bool ok = set->x && set->y && set->weight && set->points && set->hash && set->said;
+    set->evidence = wh_mem_zalloc(n, sizeof *set->evidence);
+    bool ok = set->x && set->y && set->weight && set->points && set->hash && set->evidence;
     return ok ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu states of %zu", n, d);
 }
 
@@ -170,7 +171,7 @@ void wh_fit_set_free(wh_train_set *set)
     free(set->weight);
     free(set->points);
     free(set->hash);
-    free(set->said);
+    free(set->evidence);
 }
 
 static void on_fit(void *user, size_t done, size_t all)

@@ -50,13 +50,16 @@ static void put_metrics(wh_buf *out, const wh_gguf *g)
     if (before[0] == ',') wh_buf_putc(out, '\n');
 }
 
-static void put_arithmetic(wh_buf *out, const wh_gguf *g)
+static void put_evidence(wh_buf *out, const wh_gguf *g)
 {
-    float fails, holds;
+    float fails, holds, omits;
     if (wh_gguf_get_f32(g, "whet.prm.calibration.fails", &fails, NULL) != WH_OK ||
         wh_gguf_get_f32(g, "whet.prm.calibration.holds", &holds, NULL) != WH_OK)
         return;
-    wh_buf_printf(out, "arithmetic %+.2f log-odds where an equation fails, %+.2f where all hold\n", (double)fails, (double)holds);
+    wh_buf_printf(out, "text       %+.2f log-odds where an equation fails, %+.2f where all hold", (double)fails, (double)holds);
+    if (wh_gguf_get_f32(g, "whet.prm.calibration.omits", &omits, NULL) == WH_OK)
+        wh_buf_printf(out, ", %+.2f where a number of the problem is left out", (double)omits);
+    wh_buf_putc(out, '\n');
 }
 
 void wh_info_head(wh_buf *out, const wh_gguf *g)
@@ -83,7 +86,7 @@ void wh_info_head(wh_buf *out, const wh_gguf *g)
         if (wh_gguf_get_f32(g, "whet.head.l2", &l2, NULL) == WH_OK) wh_buf_printf(out, "; l2 %g", (double)l2);
         wh_buf_putc(out, '\n');
     }
-    put_arithmetic(out, g);
+    put_evidence(out, g);
     put_metrics(out, g);
     put(out, &v, g, "made       ", "date", "");
     bool date = v.len > 0;

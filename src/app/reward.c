@@ -14,8 +14,8 @@ const wh_opt wh_reward_options[WH_REWARD_OPTIONS] = {
     WH_OPT_CHOICE(wh_reward_opts, grouping, "grouping", "G", "math", "math string",
                   "when two answers are one: the same value, or the very same text"),
     WH_OPT_STRING(wh_reward_opts, prm, "prm", "MODEL", NULL, "a process reward model: name, alias or path (none: not even a head that comes with Whet)"),
-    WH_OPT_STRING(wh_reward_opts, calibration, "prm-calibration", "A,B[,F,H]", NULL,
-                  "make scores probabilities: log-odds A times what they were, plus B, plus F where an equation so far fails, H where all hold (default: as the PRM's file says)"),
+    WH_OPT_STRING(wh_reward_opts, calibration, "prm-calibration", "A,B[,F,H[,O]]", NULL,
+                  "make scores probabilities: log-odds A times what they were, plus B, plus F where an equation so far fails, H where all hold, O where a solution leaves out a number of the problem (default: as the PRM's file says)"),
     WH_OPT_STRING(wh_reward_opts, head, "prm-head", "FILE", NULL, "a head file; the PRM is its trunk, or the policy when there is no --prm"),
     WH_OPT_STRING(wh_reward_opts, kind, "prm-kind", "KIND", NULL, "how to use a model that does not say it: judge, math-shepherd, ..."),
     WH_OPT_FLAG(wh_reward_opts, speculate, "speculate", "rows that would wait for the slowest step of a round go on with the best so far"),
@@ -26,10 +26,10 @@ bool wh_reward_wanted(const wh_reward_opts *o) { return o->prm || o->head; }
 
 wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err *err)
 {
-    double value[4] = {0};
+    double value[5] = {0};
     size_t n = 0;
     char *at = NULL;
-    for (const char *from = text; n < 4; from = at + 1) {
+    for (const char *from = text; n < 5; from = at + 1) {
         value[n] = strtod(from, &at);
         if (at == from) {
             n = 0;
@@ -38,17 +38,18 @@ wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err 
         n++;
         if (*at != ',') break;
     }
-    if (*at || (n != 2 && n != 4))
-        return wh_err_set(err, WH_ERR_ARG, "a calibration is two numbers, like 0.7,-0.2, or four, not '%.40s'", text);
-    *out = (wh_prm_calibration){.slope = value[0], .offset = value[1], .fails = value[2], .holds = value[3]};
+    if (*at || n < 2 || n == 3)
+        return wh_err_set(err, WH_ERR_ARG, "a calibration is two numbers, like 0.7,-0.2, or four, or five, not '%.40s'", text);
+    *out = (wh_prm_calibration){.slope = value[0], .offset = value[1], .fails = value[2], .holds = value[3], .omits = value[4]};
     if (!(out->slope > 0)) return wh_err_set(err, WH_ERR_ARG, "a calibration needs a slope above 0, not '%.40s'", text);
     return WH_OK;
 }
 
 json_t *wh_reward_calibration_json(const wh_prm_calibration *c)
 {
-    return c->fails == 0 && c->holds == 0 ? json_pack("[f, f]", c->slope, c->offset)
-                                          : json_pack("[f, f, f, f]", c->slope, c->offset, c->fails, c->holds);
+    if (c->omits != 0) return json_pack("[f, f, f, f, f]", c->slope, c->offset, c->fails, c->holds, c->omits);
+    if (c->fails != 0 || c->holds != 0) return json_pack("[f, f, f, f]", c->slope, c->offset, c->fails, c->holds);
+    return json_pack("[f, f]", c->slope, c->offset);
 }
 
 wh_grouping wh_reward_grouping(const wh_reward_opts *o) { return strcmp(o->grouping, "string") == 0 ? WH_GROUP_STRING : WH_GROUP_MATH; }

@@ -151,7 +151,7 @@ static wh_code score_state(run *r, item *x, const wh_feature *from, float *state
     if (!scores) return wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu scores", from->rows);
     for (size_t row = 0; row < from->rows; row++) {
         wh_features_get(f, state, from, row, use->layers, use->n_layers);
-        scores[row] = wh_prm_score_state(r->o->prm, state, wh_features_said(x->sample, row));
+        scores[row] = wh_prm_score_state(r->o->prm, state, wh_features_evidence(x->problem, x->sample, row, row + 1 == from->rows));
     }
     x->flops = wh_scores_flops(wh_prm_cost(r->o->prm), wh_prm_in_passing(r->o->prm), x->sample->n_ids, from->rows);
     wh_code code = set_scores(x, scores, from->rows, err);
@@ -210,7 +210,7 @@ static wh_code send(run *r, item *x, char **steps, size_t n, wh_err *err)
     size_t n_prompt = 0;
     wh_code code = own_tokens(r, &ids, &n_prompt, x, err);
     const wh_prm_spec spec = {.question = x->problem->question, .steps = (const char *const *)steps, .n_steps = n, .n_new = n,
-                              .prefix = ids.data, .n_prefix = ids.len, .n_prompt = n_prompt, .on_done = on_done, .user = x};
+                              .ended = true, .prefix = ids.data, .n_prefix = ids.len, .n_prompt = n_prompt, .on_done = on_done, .user = x};
     if (code == WH_OK) code = wh_prm_score(r->o->prm, &x->job, &spec, err);
     wh_tok_ids_free(&ids);
     if (code == WH_OK) r->flying++;

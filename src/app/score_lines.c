@@ -165,7 +165,7 @@ static wh_code submit(run *r, size_t i, wh_err *err)
     item *x = &r->items[i];
     x->run = r;
     const wh_prm_spec spec = {.question = x->question, .steps = (const char *const *)x->steps, .n_steps = x->n_steps,
-                              .n_new = x->n_steps, .on_done = on_done, .user = x};
+                              .n_new = x->n_steps, .ended = true, .on_done = on_done, .user = x};
     wh_code code = wh_prm_score(r->prm, NULL, &spec, err);
     if (code == WH_OK) r->flying++;
     else if (code == WH_ERR_BUDGET) x->done = true;

@@ -1,21 +1,21 @@
-/* From logits to probabilities: a logistic regression on the logit and on what arithmetic says. */
+/* From logits to probabilities: a logistic regression on the logit and on what the text shows. */
 #include "fit/train.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { SLOPE, OFFSET, FAILS, HOLDS, PARTS };
+enum { SLOPE, OFFSET, FAILS, HOLDS, OMITS, PARTS };
 
-/* Weak wishes: that the slope be 1, which constant logits leave open, and that arithmetic count nothing until some solutions
+/* Weak wishes: that the slope be 1, which constant logits leave open, and that evidence count nothing until some solutions
  * have shown that it does. */
-static const double wish[PARTS] = {1e-3, 1e-9, 1, 1}, wished[PARTS] = {1, 0, 0, 0};
+static const double wish[PARTS] = {1e-3, 1e-9, 1, 1, 1}, wished[PARTS] = {1};
 
 typedef struct platt {
-    const double                *x; /* logits, less their mean */
-    const wh_arithmetic_verdict *said;
-    const double                *y;
-    size_t                       n;
-    double                       middle;
+    const double          *x; /* logits, less their mean */
+    const wh_prm_evidence *evidence;
+    const double          *y;
+    size_t                 n;
+    double                 middle;
 } platt;
 
 /* The parts of a row that its weights multiply. */
@@ -23,8 +23,9 @@ static void get_parts(double part[PARTS], const platt *p, size_t i)
 {
     part[SLOPE] = p->x[i] - p->middle;
     part[OFFSET] = 1;
-    part[FAILS] = p->said[i] == WH_ARITHMETIC_FAILS;
-    part[HOLDS] = p->said[i] == WH_ARITHMETIC_HOLDS;
+    part[FAILS] = p->evidence[i].equations == WH_ARITHMETIC_FAILS;
+    part[HOLDS] = p->evidence[i].equations == WH_ARITHMETIC_HOLDS;
+    part[OMITS] = p->evidence[i].omits;
 }
 
 static double dot(const double a[PARTS], const double b[PARTS])
@@ -101,10 +102,10 @@ static void solve(const platt *p, double w[PARTS], bool fixed)
     }
 }
 
-void wh_train_calibrate(wh_prm_calibration *out, const double *logits, const wh_arithmetic_verdict *said, const double *y, size_t n)
+void wh_train_calibrate(wh_prm_calibration *out, const double *logits, const wh_prm_evidence *evidence, const double *y, size_t n)
 {
-    platt p = {.x = logits, .said = said, .y = y, .n = n};
-    double w[PARTS] = {1, 0, 0, 0};
+    platt p = {.x = logits, .evidence = evidence, .y = y, .n = n};
+    double w[PARTS] = {1};
     for (size_t i = 0; i < n; i++) p.middle += logits[i] / (double)n;
     solve(&p, w, false);
     /* Separable scores would have no end, and a head that is worse than chance is not turned around. */
@@ -113,5 +114,6 @@ void wh_train_calibrate(wh_prm_calibration *out, const double *logits, const wh_
         w[SLOPE] = bounded;
         solve(&p, w, true);
     }
-    *out = (wh_prm_calibration){.slope = w[SLOPE], .offset = fmin(fmax(w[OFFSET] - w[SLOPE] * p.middle, -100), 100), .fails = w[FAILS], .holds = w[HOLDS]};
+    *out = (wh_prm_calibration){.slope = w[SLOPE], .offset = fmin(fmax(w[OFFSET] - w[SLOPE] * p.middle, -100), 100), .fails = w[FAILS],
+                                .holds = w[HOLDS], .omits = w[OMITS]};
 }

@@ -1,5 +1,6 @@
 #include "fit/features.h"
 
+#include "answer/numbers.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "quant/half.h"
@@ -130,13 +131,16 @@ void wh_features_get(const wh_features *f, float *out, const wh_feature *x, size
     }
 }
 
-wh_arithmetic_verdict wh_features_said(const wh_fit_sample *s, size_t row)
+wh_prm_evidence wh_features_evidence(const wh_fit_problem *p, const wh_fit_sample *s, size_t row, bool last)
 {
     wh_arithmetic so_far = {0};
     const char *step;
     size_t at = 0, n;
     for (size_t i = 0; i <= row && (n = wh_tree_next_step(&step, &at, s->text, s->text_len)) != 0; i++) wh_arithmetic_check(&so_far, step, n);
-    return wh_arithmetic_say(&so_far);
+    return (wh_prm_evidence){
+        .equations = wh_arithmetic_say(&so_far),
+        .omits = last && wh_numbers_left_out(p->question, strlen(p->question), s->text, s->text_len),
+    };
 }
 
 /* ---- computing --------------------------------------------------------------------------------------------------------- */

@@ -10,10 +10,10 @@
 #ifndef WH_FIT_FEATURES_H
 #define WH_FIT_FEATURES_H
 
-#include "answer/arithmetic.h"
 #include "engine/engine.h"
 #include "fit/data.h"
 #include "fit/store.h"
+#include "reward/prm.h"
 #include "text/chat.h"
 
 #include <signal.h>
@@ -71,8 +71,8 @@ wh_code wh_features_compute(wh_features *f, const wh_features_trunk *trunk, cons
 /* The numbers of the layers `layers` (of those that are there) of one state, as floats; out (n_layers · d). */
 void    wh_features_get(const wh_features *f, float *out, const wh_feature *x, size_t row, const uint32_t *layers, size_t n_layers);
 
-/* What the arithmetic of a solution says up to its step `row`. */
-wh_arithmetic_verdict wh_features_said(const wh_fit_sample *s, size_t row);
+/* What the text of a sample shows up to its step `row`, which is its last or not. */
+wh_prm_evidence wh_features_evidence(const wh_fit_problem *p, const wh_fit_sample *s, size_t row, bool last);
 
 /* WH_ERR_IO: the last states may not have reached the disk. */
 wh_code wh_features_close(wh_features *f, wh_err *err);

@@ -68,11 +68,12 @@ static wh_code write_net(wh_gguf_writer *w, const wh_net *net, wh_err *err)
 }
 
 /* Slope and offset are in the net; this is what a net does not see. */
-static wh_code write_arithmetic(wh_gguf_writer *w, const wh_prm_calibration *c, wh_err *err)
+static wh_code write_evidence(wh_gguf_writer *w, const wh_prm_calibration *c, wh_err *err)
 {
-    if (c->fails == 0 && c->holds == 0) return WH_OK;
+    if (c->fails == 0 && c->holds == 0 && c->omits == 0) return WH_OK;
     WH_TRY(wh_gguf_write_f32(w, "whet.prm.calibration.fails", (float)c->fails, err));
-    return wh_gguf_write_f32(w, "whet.prm.calibration.holds", (float)c->holds, err);
+    WH_TRY(wh_gguf_write_f32(w, "whet.prm.calibration.holds", (float)c->holds, err));
+    return wh_gguf_write_f32(w, "whet.prm.calibration.omits", (float)c->omits, err);
 }
 
 static wh_code write_all(wh_gguf_writer *w, const wh_head_info *info, wh_err *err)
@@ -84,7 +85,7 @@ static wh_code write_all(wh_gguf_writer *w, const wh_head_info *info, wh_err *er
     WH_TRY(wh_gguf_write_str(w, "whet.head.trunk_sha256", info->trunk_sha256, err));
     WH_TRY(write_layers(w, info, err));
     WH_TRY(wh_gguf_write_str(w, "whet.head.step", info->step, err));
-    WH_TRY(write_arithmetic(w, &info->result->calibration, err));
+    WH_TRY(write_evidence(w, &info->result->calibration, err));
     WH_TRY(write_origin(w, info, err));
     return write_net(w, &info->result->net, err);
 }

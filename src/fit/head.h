@@ -7,7 +7,7 @@
  *   whet.head.labels         what the outcomes are, and how rows were weighed, in words
  *   whet.head.data_sha256, .problems, .samples, .rows    what it was fitted on
  *   whet.head.l2, .epochs, .slope, .offset    chosen; the calibration (slope, offset) is in the last layer already,
- *                            what arithmetic counts in whet.prm.calibration.fails and .holds (reward/prm.h)
+ *                            what the text counts in whet.prm.calibration.fails, .holds and .omits (reward/prm.h)
  *   whet.head.metric.*       of unseen data
  *   whet.head.date, .command
  */

@@ -37,7 +37,7 @@ typedef struct trainer {
     float  *logits;  /* (n_grid, epochs, n): of unseen data */
     float  *mean, *deviation;
     double *z, *y;   /* (n), and not less than (d) */
-    wh_arithmetic_verdict *said; /* (n) */
+    wh_prm_evidence *evidence; /* (n) */
     wh_code code[WH_TRAIN_FOLDS];
     wh_err  why[WH_TRAIN_FOLDS];
     atomic_size_t done; /* of `all` fits */
@@ -166,14 +166,14 @@ static wh_code measure(trainer *t, const float *logits, wh_prm_calibration *c, w
     for (size_t i = 0; i < s->n; i++) {
         if (s->points[i].step + 1 != s->points[i].steps) continue;
         t->z[last] = (double)logits[i];
-        t->said[last] = s->said[i];
+        t->evidence[last] = s->evidence[i];
         t->y[last++] = (double)s->y[i];
     }
-    wh_train_calibrate(c, t->z, t->said, t->y, last);
-    for (size_t i = 0; i < s->n; i++) s->points[i].score = wh_prm_calibrate(c, (double)logits[i], s->said[i]);
+    wh_train_calibrate(c, t->z, t->evidence, t->y, last);
+    for (size_t i = 0; i < s->n; i++) s->points[i].score = wh_prm_calibrate(c, (double)logits[i], s->evidence[i]);
     WH_TRY(wh_measure_points(m, s->points, s->n, err));
     /* What is wanted may be a probability, which points do not know. */
-    for (size_t i = 0; i < last; i++) t->z[i] = wh_prm_calibrate(c, t->z[i], t->said[i]);
+    for (size_t i = 0; i < last; i++) t->z[i] = wh_prm_calibrate(c, t->z[i], t->evidence[i]);
     m->loss = wh_measure_loss(t->z, t->y, last);
     m->brier = wh_measure_brier(t->z, t->y, last);
     m->ece = wh_measure_ece(t->z, t->y, last);
@@ -291,8 +291,8 @@ static wh_code allocate(trainer *t, wh_err *err)
     t->deviation = wh_mem_alloc(d, sizeof *t->deviation);
     t->z = wh_mem_alloc(most, sizeof *t->z);
     t->y = wh_mem_alloc(most, sizeof *t->y);
-    t->said = wh_mem_alloc(n, sizeof *t->said);
-    bool ok = t->weight && t->logits && t->mean && t->deviation && t->z && t->y && t->said;
+    t->evidence = wh_mem_alloc(n, sizeof *t->evidence);
+    bool ok = t->weight && t->logits && t->mean && t->deviation && t->z && t->y && t->evidence;
     return ok ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for %zu rows", n);
 }
 
@@ -325,7 +325,7 @@ wh_code wh_train_fit(wh_train_result *out, wh_train_set *set, const wh_train_opt
     free(t.deviation);
     free(t.z);
     free(t.y);
-    free(t.said);
+    free(t.evidence);
     if (code != WH_OK) wh_train_free(out);
     out->seconds = wh_clock_now() - began;
     return code;

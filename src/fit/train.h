@@ -23,7 +23,7 @@ typedef struct wh_train_set {
     float    *weight; /* how much a row counts */
     wh_point *points; /* which step of which problem it is, and the outcome; scores are written */
     uint64_t *hash;   /* of each row's problem */
-    wh_arithmetic_verdict *said; /* of the solution up to this row: for the calibration, not the net */
+    wh_prm_evidence *evidence; /* what the text shows up to this row: for the calibration, not the net */
 } wh_train_set;
 
 typedef enum {
@@ -75,8 +75,8 @@ void    wh_train_free(wh_train_result *r);
 /* Which fold a problem is in. */
 size_t wh_train_fold(uint64_t hash, size_t folds);
 
-/* What makes logits probabilities: the least loss of slope · logit + offset (Platt 1999) + fails or holds, by what the
- * arithmetic says, by Newton's method. */
-void wh_train_calibrate(wh_prm_calibration *out, const double *logits, const wh_arithmetic_verdict *said, const double *y, size_t n);
+/* What makes logits probabilities: the least loss of slope · logit + offset (Platt 1999) + what the evidence adds, by Newton's
+ * method. */
+void wh_train_calibrate(wh_prm_calibration *out, const double *logits, const wh_prm_evidence *evidence, const double *y, size_t n);
 
 #endif

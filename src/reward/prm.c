@@ -7,6 +7,7 @@
  *
  * Invariant: every ticket in `tickets` belongs to exactly one job that has not been answered; those in `known` to none.
  */
+#include "answer/numbers.h"
 #include "base/mem.h"
 #include "reward/prm_impl.h"
 
@@ -21,32 +22,47 @@ typedef struct wh_prm_ticket {
     size_t  n_own;  /* steps that are looked at: of the new ones those that fit, or the last that does */
     size_t  n_jobs; /* of them: those whose score is not known from a mark */
     double *scores; /* (n_new); NAN: to be computed */
-    wh_arithmetic_verdict *said; /* (n_new): of the path, up to each of those that are looked at */
+    wh_arithmetic_verdict *equations; /* (n_new): of the path, up to each of those that are looked at */
+    bool    omits;  /* the path is a solution that leaves out a number of the problem */
     void  (*on_done)(void *, const wh_prm_result *);
     void   *user;
 } ticket;
 
-double wh_prm_calibrate(const wh_prm_calibration *c, double logit, wh_arithmetic_verdict said)
+double wh_prm_calibrate(const wh_prm_calibration *c, double logit, wh_prm_evidence evidence)
 {
-    double shift = said == WH_ARITHMETIC_FAILS ? c->fails : said == WH_ARITHMETIC_HOLDS ? c->holds : 0;
-    return 1 / (1 + exp(-(c->slope * logit + c->offset + shift)));
+    double by_text = evidence.equations == WH_ARITHMETIC_FAILS ? c->fails : evidence.equations == WH_ARITHMETIC_HOLDS ? c->holds : 0;
+    if (evidence.omits) by_text += c->omits;
+    return 1 / (1 + exp(-(c->slope * logit + c->offset + by_text)));
 }
 
+static double log_odds(double score) { return log(score / (1 - score)); }
+static double shift(double score, double by) { return 1 / (1 + exp(-(log_odds(score) + by))); }
+
 /* Weights that overflow make no number; such a score is 0, so that it ranks last. */
-static double score_at(wh_prm *p, const float *values, size_t width, wh_arithmetic_verdict said)
+static double score_at(wh_prm *p, const float *values, size_t width, wh_arithmetic_verdict equations)
 {
     double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
                            : p->kind->score(values, width);
     const wh_prm_calibration *c = &p->calibration;
     bool as_it_is = c->slope == 1 && c->offset == 0 && c->fails == 0 && c->holds == 0;
-    if (!as_it_is) score = wh_prm_calibrate(c, log(score / (1 - score)), said);
+    if (!as_it_is) score = wh_prm_calibrate(c, log_odds(score), (wh_prm_evidence){.equations = equations});
     return score >= 0 ? score : 0;
 }
 
-double wh_prm_score_state(wh_prm *p, const float *state, wh_arithmetic_verdict said)
+/* What a solution leaves out moves the score that it has without, because a probe has marked that one already. */
+double wh_prm_score_state(wh_prm *p, const float *state, wh_prm_evidence evidence)
 {
     p->head_flops += p->cost.head;
-    return score_at(p, state, 0, said);
+    double score = score_at(p, state, 0, evidence.equations);
+    return evidence.omits ? shift(score, p->calibration.omits) : score;
+}
+
+static void put_tokens(wh_buf *text, const wh_prm *p, const int32_t *tokens, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        wh_tok_str piece = wh_tok_piece(p->tok, tokens[i]);
+        wh_buf_put(text, piece.s, piece.n);
+    }
 }
 
 /* What the arithmetic of a policy's own text says where a step is read at tokens[n - 1], and `next` (-1: nothing) follows:
@@ -56,10 +72,8 @@ static bool read_own_equations(wh_arithmetic_verdict *out, const wh_prm *p, cons
     bool ends_step = p->use.before && next >= 0 && !wh_tok_is_end(p->tok, next);
     wh_buf text = {0};
     wh_arithmetic a = {0};
-    for (size_t i = begin; i < n + ends_step; i++) {
-        wh_tok_str piece = wh_tok_piece(p->tok, i < n ? tokens[i] : next);
-        wh_buf_put(&text, piece.s, piece.n);
-    }
+    put_tokens(&text, p, tokens + begin, n - begin);
+    if (ends_step) put_tokens(&text, p, &next, 1);
     bool ok = wh_buf_ok(&text);
     if (ok) wh_arithmetic_check(&a, text.data, text.len);
     *out = wh_arithmetic_say(&a);
@@ -71,9 +85,9 @@ bool wh_prm_look(void *ctx, double *value, const int32_t *tokens, size_t n, size
 {
     wh_prm *p = ctx;
     if (!wh_prm_head_reads(tokens, n, begin, next, p->use.before, p->tok)) return false;
-    wh_arithmetic_verdict said;
-    if (!read_own_equations(&said, p, tokens, n, begin, next)) return false; /* it will be scored by a job */
-    *value = wh_prm_score_state(p, state, said);
+    wh_prm_evidence evidence = {0};
+    if (!read_own_equations(&evidence.equations, p, tokens, n, begin, next)) return false; /* it will be scored by a job */
+    *value = wh_prm_score_state(p, state, evidence);
     return true;
 }
 
@@ -81,7 +95,7 @@ static void free_ticket(ticket *t)
 {
     if (!t) return;
     free(t->scores);
-    free(t->said);
+    free(t->equations);
     free(t);
 }
 
@@ -139,8 +153,8 @@ static ticket *create_ticket(wh_prm *p, const wh_prm_spec *spec)
     ticket *t = wh_mem_alloc(1, sizeof *t);
     if (!t) return NULL;
     *t = (ticket){.prm = p, .n_new = spec->n_new, .on_done = spec->on_done, .user = spec->user,
-                  .scores = wh_mem_alloc(spec->n_new, sizeof *t->scores), .said = wh_mem_alloc(spec->n_new, sizeof *t->said)};
-    if (t->scores && t->said) return t;
+                  .scores = wh_mem_alloc(spec->n_new, sizeof *t->scores), .equations = wh_mem_alloc(spec->n_new, sizeof *t->equations)};
+    if (t->scores && t->equations) return t;
     free_ticket(t);
     return NULL;
 }
@@ -167,6 +181,7 @@ static void answer(ticket *t, wh_prm_result *r)
     r->n_fit = t->n_fit;
     if (!r->cancelled) {
         for (size_t i = t->n_own; i < t->n_new; i++) t->scores[i] = t->scores[i - 1];
+        if (t->omits) t->scores[t->n_new - 1] = shift(t->scores[t->n_new - 1], t->prm->calibration.omits);
         r->scores = t->scores;
     }
     if (t->on_done) t->on_done(t->user, r);
@@ -182,7 +197,7 @@ static void on_values(void *user, const wh_score_result *r)
         const float *values = r->values;
         for (size_t i = 0; i < t->n_own; i++) {
             if (!isnan(t->scores[i])) continue;
-            t->scores[i] = score_at(p, values, r->width, t->said[i]);
+            t->scores[i] = score_at(p, values, r->width, t->equations[i]);
             values += r->width;
         }
         uint64_t flops = p->head ? r->n_positions * p->cost.head : 0;
@@ -215,14 +230,27 @@ static wh_code read_equations(const wh_prm *p, ticket *t, size_t first, const wh
     wh_arithmetic so_far = {0};
     for (size_t i = 0; p->own_engine && i < first + t->n_own; i++) {
         wh_arithmetic_check(&so_far, spec->steps[i], strlen(spec->steps[i]));
-        if (i >= first) t->said[i - first] = wh_arithmetic_say(&so_far);
+        if (i >= first) t->equations[i - first] = wh_arithmetic_say(&so_far);
     }
     for (size_t i = 0; !p->own_engine && i < t->n_own; i++) {
         size_t n = positions[first + i] + 1;
-        if (!read_own_equations(&t->said[i], p, ids->data, n, spec->n_prompt, n < ids->len ? ids->data[n] : -1))
+        if (!read_own_equations(&t->equations[i], p, ids->data, n, spec->n_prompt, n < ids->len ? ids->data[n] : -1))
             return wh_err_set(err, WH_ERR_NOMEM, "no memory for the text of a step");
     }
     return WH_OK;
+}
+
+/* Where the path is a solution: does it leave out a number of the problem? */
+static wh_code read_numbers(const wh_prm *p, ticket *t, const wh_tok_ids *ids, const wh_prm_spec *spec, wh_err *err)
+{
+    if (!spec->ended || p->calibration.omits == 0) return WH_OK;
+    wh_buf text = {0};
+    if (!p->own_engine) put_tokens(&text, p, ids->data + spec->n_prompt, ids->len - spec->n_prompt);
+    for (size_t i = 0; p->own_engine && i < spec->n_steps; i++) wh_buf_printf(&text, "%s\n\n", spec->steps[i]);
+    bool ok = wh_buf_ok(&text);
+    if (ok) t->omits = wh_numbers_left_out(spec->question, strlen(spec->question), text.data, text.len);
+    wh_buf_free(&text);
+    return ok ? WH_OK : wh_err_set(err, WH_ERR_NOMEM, "no memory for the text of a solution");
 }
 
 /* Scores that are marked become known; the others' positions are left in positions[0 .. t->n_jobs). */
@@ -243,6 +271,7 @@ static wh_code submit(wh_prm *p, ticket *t, wh_job *job, const wh_tok_ids *ids, 
     const int32_t good_bad[] = {p->good, p->bad};
     WH_TRY(choose_positions(p, t, &first, positions, spec, err));
     WH_TRY(read_equations(p, t, first, ids, positions, spec, err));
+    WH_TRY(read_numbers(p, t, ids, spec, err));
     positions += first;
     take_marks(t, positions, spec);
     if (job) *job = 0;

@@ -17,6 +17,8 @@
  *                               slope · ln(s / (1 - s)) + offset (Platt 1999), fitted on solved problems
  *   whet.prm.calibration.fails, .holds    f32, both or none: added to these log-odds where an equation of the solution so far
  *                               fails, and where some hold and none fails (answer/arithmetic.h)
+ *   whet.prm.calibration.omits  f32: added to those of the last step of a solution that leaves out a number of the problem
+ *                               (answer/numbers.h)
  *
  * A head may also be a file of its own, for a trunk that is any model, the policy itself too. Besides the
  * above it says what it was fitted for, so that wrong use is refused:
@@ -44,10 +46,17 @@ enum { WH_PRM_CONTEXT = 8192 }; /* what the 8B PRMs were trained with, and the l
 typedef struct wh_prm_calibration {
     double slope, offset; /* slope > 0 */
     double fails, holds;  /* by the arithmetic of the solution so far */
+    double omits;         /* at its end, by the numbers it leaves out */
 } wh_prm_calibration;
 
+/* What a text shows without a model. */
+typedef struct wh_prm_evidence {
+    wh_arithmetic_verdict equations; /* so far */
+    bool omits; /* the solution ends here, and leaves out a number of the problem */
+} wh_prm_evidence;
+
 /* The probability that a logit stands for. */
-double wh_prm_calibrate(const wh_prm_calibration *c, double logit, wh_arithmetic_verdict said);
+double wh_prm_calibrate(const wh_prm_calibration *c, double logit, wh_prm_evidence evidence);
 
 typedef struct wh_prm_opts {
     const char    *kind;   /* of prm.def; NULL: what the file says */
@@ -87,8 +96,8 @@ const wh_probe *wh_prm_probe(const wh_prm *p);
 bool wh_prm_in_passing(const wh_prm *p);
 
 /* The score of a hidden state that somebody else has, of the blocks and at the place where the head of this PRM reads
- * (wh_prm_head_use; as WH_SCORE_HIDDEN gives it), in a solution with these equations so far. Not for two threads at once. */
-double wh_prm_score_state(wh_prm *p, const float *state, wh_arithmetic_verdict said);
+ * (wh_prm_head_use; as WH_SCORE_HIDDEN gives it), in a solution that shows this so far. Not for two threads at once. */
+double wh_prm_score_state(wh_prm *p, const float *state, wh_prm_evidence evidence);
 
 /* Scorings still running are dropped without a call. An attached PRM must have none, or its engine be gone. */
 void wh_prm_free(wh_prm *p);
@@ -115,6 +124,7 @@ typedef struct wh_prm_spec {
     const char        *question;
     const char *const *steps;          /* of the path, zero-terminated; white space around them is dropped */
     size_t             n_steps, n_new; /* 1 <= n_new <= n_steps */
+    bool               ended;          /* no step will follow: what the solution leaves out counts */
     /* An attached PRM reads the policy's own tokens: prompt, then those of the path. Others ignore them. */
     const int32_t *prefix;
     size_t         n_prefix, n_prompt;

@@ -16,7 +16,8 @@ static const wh_prm_kind *const kinds[] = {
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 static const char key_kind[] = "whet.prm.kind", key_slope[] = "whet.prm.calibration.slope", key_offset[] = "whet.prm.calibration.offset",
-                  key_fails[] = "whet.prm.calibration.fails", key_holds[] = "whet.prm.calibration.holds";
+                  key_fails[] = "whet.prm.calibration.fails", key_holds[] = "whet.prm.calibration.holds",
+                  key_omits[] = "whet.prm.calibration.omits";
 
 /* ---- kinds ------------------------------------------------------------------------------------------------ */
 
@@ -87,6 +88,7 @@ void wh_prm_describe(wh_buf *out, const wh_gguf *g)
     wh_buf_puts(out, kind->about.name);
     if (wh_gguf_has(g, key_slope)) wh_buf_puts(out, ", calibrated");
     if (wh_gguf_has(g, key_fails)) wh_buf_puts(out, ", checks arithmetic");
+    if (wh_gguf_has(g, key_omits)) wh_buf_puts(out, ", looks for the problem's numbers");
     if (!kind->head_layers) return;
     size_t before = out->len;
     wh_buf_puts(out, ", head ");
@@ -130,6 +132,7 @@ static wh_code check_calibration(const wh_prm_calibration *c, wh_code code, wh_e
         return wh_err_set(err, code, "a calibration by slope %g and offset %g: a slope above 0 is needed", c->slope, c->offset);
     if (!isfinite(c->fails) || !isfinite(c->holds))
         return wh_err_set(err, code, "a calibration by arithmetic of %g and %g: two numbers are needed", c->fails, c->holds);
+    if (!isfinite(c->omits)) return wh_err_set(err, code, "a calibration by numbers that are left out of %g: a number is needed", c->omits);
     return WH_OK;
 }
 
@@ -138,6 +141,9 @@ static wh_code read_calibration(wh_prm *p, const wh_gguf *g, wh_err *err)
     wh_prm_calibration *c = &p->calibration;
     WH_TRY(read_two(&c->slope, &c->offset, g, key_slope, key_offset, err));
     WH_TRY(read_two(&c->fails, &c->holds, g, key_fails, key_holds, err));
+    float omits = 0;
+    if (wh_gguf_has(g, key_omits)) WH_TRY(wh_gguf_get_f32(g, key_omits, &omits, err));
+    c->omits = (double)omits;
     return check_calibration(c, WH_ERR_FORMAT, err);
 }
 

@@ -146,6 +146,7 @@ static wh_code submit_scoring(wh_ticket *k, wh_err *err)
         .steps = steps,
         .n_steps = n_steps,
         .n_new = wh_tree_count_steps(n->text, n->text_len),
+        .ended = n->end != WH_END_NONE,
         .prefix = d->prefix,
         .n_prefix = n_prefix,
         .n_prompt = t->n_prompt,

@@ -17,8 +17,8 @@ check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --laye
 check fit prm --trunk "$golden/prm/judge.gguf" $both --cache other.states --layers 1 --samples-per-problem 2 --arch mlp --hidden 32 --epochs 2 -o other.gguf 2>&1 | steady | grep 'fitted\|computed'
 check fit difficulty --trunk "$m" $both --cache own.states -o hard.gguf 2>&1 | steady | sed 's/Spearman.*/MEASURES/'
 note arithmetic is looked at, or not: there is none in these texts
-check fit prm --trunk "$m" $both --cache own.states --l2 1 --arithmetic no 2>&1 | steady | grep 'calibration'
-check fit prm --trunk "$m" $both --cache own.states --arithmetic maybe
+check fit prm --trunk "$m" $both --cache own.states --l2 1 --evidence no 2>&1 | steady | grep 'calibration'
+check fit prm --trunk "$m" $both --cache own.states --evidence maybe
 note one sample of each problem: nothing to order within a problem
 check fit prm --trunk "$m" $both --cache own.states --samples-per-problem 1 --l2 0.1 2>&1 | steady | grep '^last step' | sed 's/0\.[0-9]*/AUC/'
 note labels by completions: few, kept, and the same whatever was there before

@@ -13,10 +13,11 @@ check score --prm "$g/rlhflow.gguf" --kind rlhflow-mistral --data two.jsonl
 check score --prm "$g/judge.gguf" --kind judge <two.jsonl
 check score --prm "$g/judge.gguf" --head "$g/head.gguf" --batch 1 <two.jsonl
 check score --prm "$g/skywork.gguf" --calibration 0.5,-1 --data two.jsonl
-note arithmetic counts: one equation holds, the next fails
-echo '{"problem": "What is 2+2, and twice that?", "steps": ["2 + 2 = 4", "2 * 4 = 9", "The answer is 9"]}' >sums.jsonl
+note evidence counts: one equation holds, the next fails, and a number is left out
+echo '{"problem": "What is 2+2, and 3 times that?", "steps": ["2 + 2 = 4", "2 * 4 = 9", "The answer is 9"]}' >sums.jsonl
 check score --prm "$g/skywork.gguf" --data sums.jsonl
 check score --prm "$g/skywork.gguf" --calibration 1,0,-3,1 --data sums.jsonl
+check score --prm "$g/skywork.gguf" --calibration 1,0,-3,1,-2 --data sums.jsonl
 note a context that is too small: for some steps, and for all
 check score --prm "$g/skywork.gguf" --context 24 --data two.jsonl
 check score --prm "$g/skywork.gguf" --context 4 --data two.jsonl

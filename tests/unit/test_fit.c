@@ -293,58 +293,59 @@ static void calibration_finds_slope_and_offset(void **state)
     (void)state;
     enum { N = 400 };
     double z[N], want[N];
-    wh_arithmetic_verdict said[N] = {WH_ARITHMETIC_NONE};
+    static const wh_prm_evidence none[N];
     wh_prm_calibration c;
     for (size_t i = 0; i < N; i++) {
         z[i] = gauss(60, i) * 3;
         want[i] = 1 / (1 + exp(-(0.4 * z[i] - 1)));
     }
-    wh_train_calibrate(&c, z, said, want, N);
-    assert_true(near(c.slope, 0.4, 1e-4) && near(c.offset, -1, 1e-4) && c.fails == 0 && c.holds == 0);
+    wh_train_calibrate(&c, z, none, want, N);
+    assert_true(near(c.slope, 0.4, 1e-4) && near(c.offset, -1, 1e-4) && c.fails == 0 && c.holds == 0 && c.omits == 0);
     for (size_t i = 0; i < N; i++) want[i] = z[i] > 0; /* no end to it */
-    wh_train_calibrate(&c, z, said, want, N);
+    wh_train_calibrate(&c, z, none, want, N);
     assert_true(c.slope > 1 && c.slope <= 100 && isfinite(c.offset));
     for (size_t i = 0; i < N; i++) want[i] = z[i] < 0; /* worse than chance: not turned around */
-    wh_train_calibrate(&c, z, said, want, N);
+    wh_train_calibrate(&c, z, none, want, N);
     assert_true(c.slope > 0 && c.slope < 0.02);
     for (size_t i = 0; i < N; i++) { /* the same logit for all: the mean is what is left to say */
         z[i] = 3;
         want[i] = i % 4 == 0;
     }
-    wh_train_calibrate(&c, z, said, want, N);
+    wh_train_calibrate(&c, z, none, want, N);
     assert_true(near(1 / (1 + exp(-(c.slope * 3 + c.offset))), 0.25, 1e-6));
 }
 
-/* What arithmetic counts is found beside the logit; a few solutions are not believed. */
-static void calibration_weighs_arithmetic(void **state)
+/* What the text counts is found beside the logit; a few solutions are not believed. */
+static void calibration_weighs_evidence(void **state)
 {
     (void)state;
     enum { N = 6000, FEW = 4 };
     static double z[N], want[N];
-    static wh_arithmetic_verdict said[N];
+    static wh_prm_evidence shown[N];
     wh_prm_calibration c;
     for (size_t i = 0; i < N; i++) {
         z[i] = gauss(61, i);
-        said[i] = (wh_arithmetic_verdict)(i % 3);
-        double shifted = z[i] - 0.5 + (said[i] == WH_ARITHMETIC_FAILS ? -2 : said[i] == WH_ARITHMETIC_HOLDS ? 0.7 : 0);
+        shown[i] = (wh_prm_evidence){(wh_arithmetic_verdict)(i % 3), i % 5 == 0};
+        double shifted = z[i] - 0.5 + (i % 3 == WH_ARITHMETIC_FAILS ? -2 : i % 3 == WH_ARITHMETIC_HOLDS ? 0.7 : 0) - (i % 5 ? 0 : 1.5);
         want[i] = 1 / (1 + exp(-shifted));
     }
-    wh_train_calibrate(&c, z, said, want, N);
+    wh_train_calibrate(&c, z, shown, want, N);
     assert_true(near(c.slope, 1, 0.02) && near(c.offset, -0.5, 0.02) && near(c.fails, -2, 0.02) && near(c.holds, 0.7, 0.02));
+    assert_true(near(c.omits, -1.5, 0.02));
     for (size_t i = 0; i < N; i++) {
-        said[i] = i < FEW ? WH_ARITHMETIC_FAILS : WH_ARITHMETIC_NONE;
+        shown[i] = (wh_prm_evidence){i < FEW ? WH_ARITHMETIC_FAILS : WH_ARITHMETIC_NONE, i < FEW};
         want[i] = i < FEW ? 0 : 1 / (1 + exp(-z[i]));
     }
-    wh_train_calibrate(&c, z, said, want, N);
-    assert_true(c.fails < -0.5 && c.fails > -2 && c.holds == 0);
-    assert_true(near(wh_prm_calibrate(&c, 1, WH_ARITHMETIC_FAILS), 1 / (1 + exp(-(c.slope + c.offset + c.fails))), 1e-12));
+    wh_train_calibrate(&c, z, shown, want, N);
+    assert_true(c.fails < -0.25 && c.fails > -2 && near(c.omits, c.fails, 1e-6) && c.holds == 0);
+    assert_true(near(wh_prm_calibrate(&c, 1, shown[0]), 1 / (1 + exp(-(c.slope + c.offset + c.fails + c.omits))), 1e-12));
 }
 
 enum { PROBLEMS = 120, SAMPLES = 6, STEPS = 2, ALL = PROBLEMS * SAMPLES * STEPS };
 static float    set_x[ALL * D], set_y[ALL], set_weight[ALL];
 static wh_point set_points[ALL];
 static uint64_t set_hash[ALL];
-static wh_arithmetic_verdict set_said[ALL];
+static wh_prm_evidence set_evidence[ALL];
 
 /* A problem's difficulty is in feature 0, a sample's quality in feature 1 of its last step, feature 2 is noise. */
 static wh_train_set make_set(void)
@@ -361,7 +362,7 @@ static wh_train_set make_set(void)
         set_points[i] = (wh_point){.problem = (uint32_t)problem, .step = (uint32_t)step, .steps = STEPS, .right = right};
         set_hash[i] = wh_rng_u64(9, 74, problem);
     }
-    return (wh_train_set){set_x, ALL, D, set_y, set_weight, set_points, set_hash, set_said};
+    return (wh_train_set){set_x, ALL, D, set_y, set_weight, set_points, set_hash, set_evidence};
 }
 
 static void train_with(wh_train_result *r, const wh_train_opts *opts, int threads)
@@ -456,7 +457,7 @@ int main(void)
         cmocka_unit_test(a_hidden_layer_learns_what_a_line_cannot),
         cmocka_unit_test(nets_are_moved_to_raw_features),
         cmocka_unit_test(calibration_finds_slope_and_offset),
-        cmocka_unit_test(calibration_weighs_arithmetic),
+        cmocka_unit_test(calibration_weighs_evidence),
         cmocka_unit_test(training_finds_what_is_there),
         cmocka_unit_test(too_few_problems_are_refused),
         cmocka_unit_test(memory_can_end),

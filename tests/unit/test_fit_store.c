@@ -257,18 +257,18 @@ static void features_are_what_the_engine_gives(void **state)
 
 static void make_net(wh_train_result *r, size_t hidden)
 {
-    *r = (wh_train_result){.l2 = 0.1, .calibration = {.slope = 1, .fails = -1.5, .holds = 0.5}};
+    *r = (wh_train_result){.l2 = 0.1, .calibration = {.slope = 1, .fails = -1.5, .holds = 0.5, .omits = -1}};
     assert_int_equal(wh_net_create(&r->net, 64, hidden, &err), WH_OK);
     for (size_t i = 0; i < (hidden ? hidden * 66 : 64); i++) r->net.memory[i] = (float)(wh_rng_uniform(5, hidden, i) - 0.5);
     r->net.b2 = 0.25f;
 }
 
-static double net_says(const wh_train_result *r, const float *x, wh_arithmetic_verdict said)
+static double net_says(const wh_train_result *r, const float *x, wh_prm_evidence evidence)
 {
     float logit, *scratch = wh_mem_alloc(wh_net_scratch(&r->net), sizeof *scratch);
     wh_net_run(&r->net, &logit, x, 1, scratch);
     free(scratch);
-    return wh_prm_calibrate(&r->calibration, (double)logit, said);
+    return wh_prm_calibrate(&r->calibration, (double)logit, evidence);
 }
 
 static void write_head(const wh_train_result *r, wh_head_kind kind, const char *step, const wh_fit_data *data)
@@ -335,7 +335,7 @@ static void heads_say_what_their_nets_say(void **state)
                 assert_int_equal(wh_difficulty_ask(d, t.engine, ids.data, 0, on_pass, NULL, &err), WH_ERR_ARG);
                 for (bool idle = false; !idle;) assert_int_equal(wh_engine_step(t.engine, &idle, &err), WH_OK);
                 wh_features_get(&f, x, &f.list[0], 0, head.layers, 2);
-                assert_true(fabs(pass - net_says(&r, x, WH_ARITHMETIC_NONE)) < 2e-3);
+                assert_true(fabs(pass - net_says(&r, x, (wh_prm_evidence){0})) < 2e-3);
                 wh_tok_ids_free(&ids);
                 wh_difficulty_free(d);
             } else {
@@ -343,12 +343,12 @@ static void heads_say_what_their_nets_say(void **state)
                 wh_prm *prm;
                 const wh_prm_opts opts = {.head = path, .engine = {.max_rows = 2, .context = 512}};
                 if (wh_prm_open(&prm, MODEL, &opts, t.par, &err) != WH_OK) fail_msg("%s", err.msg);
-                const wh_prm_spec spec = {.question = p->question, .steps = steps, .n_steps = 3, .n_new = 3, .on_done = on_scores};
+                const wh_prm_spec spec = {.question = p->question, .steps = steps, .n_steps = 3, .n_new = 3, .ended = true, .on_done = on_scores};
                 assert_int_equal(wh_prm_score(prm, NULL, &spec, &err), WH_OK);
                 for (bool idle = false; !idle;) assert_int_equal(wh_prm_step(prm, &idle, &err), WH_OK);
                 for (size_t row = 0; row < 3; row++) {
                     wh_features_get(&f, x, &f.list[0], row, head.layers, 2);
-                    assert_true(fabs(scores[row] - net_says(&r, x, wh_features_said(&p->samples[0], row))) < 2e-3);
+                    assert_true(fabs(scores[row] - net_says(&r, x, wh_features_evidence(p, &p->samples[0], row, row == 2))) < 2e-3);
                 }
                 wh_prm_free(prm);
                 wh_difficulty *d;

@@ -145,21 +145,22 @@ static void calibration_bends_the_scores(void **state)
     unlink(path);
 }
 
-/* One step holds, the next fails, the third has nothing to check. */
+/* One step holds, the next fails, the third has nothing to check; the 7 of the question is in none. */
 enum { SUMS = 3 };
 static const char *const sums[SUMS] = {"1 + 1 = 2", "2 + 2 = 5", "so 3"};
 static const char        sums_text[] = "1 + 1 = 2\n\n2 + 2 = 5\n\nso 3";
-static const wh_prm_calibration sums_count = {.slope = 1, .fails = -2, .holds = 0.5};
-static const double             sums_moved[SUMS] = {0.5, -2, -2}; /* log-odds */
+static const char        sums_question[] = "Add 1, 2 and 7.";
+static const wh_prm_calibration sums_count = {.slope = 1, .fails = -2, .holds = 0.5, .omits = -1};
+static const double             sums_moved[SUMS] = {0.5, -2, -2}; /* log-odds; the last by -1 more where the solution has ended */
 
 static double shift(double score, double plain) { return log(score / (1 - score)) - log(plain / (1 - plain)); }
 
-static void score_sums_as_texts(outcome *out, const wh_prm_opts *o)
+static void score_sums_as_texts(outcome *out, const wh_prm_opts *o, bool ended)
 {
     wh_err err;
     wh_prm *p;
     if (wh_prm_open(&p, FOLDER "judge.gguf", o, par, &err) != WH_OK) fail_msg("%s", err.msg);
-    const wh_prm_spec s = {.question = "q", .steps = sums, .n_steps = SUMS, .n_new = SUMS, .on_done = on_done, .user = out};
+    const wh_prm_spec s = {.question = sums_question, .steps = sums, .n_steps = SUMS, .n_new = SUMS, .ended = ended, .on_done = on_done, .user = out};
     submit(p, &s);
     run(p);
     wh_prm_free(p);
@@ -169,14 +170,14 @@ static void score_sums_as_texts(outcome *out, const wh_prm_opts *o)
 static void look_at_sums(wh_prm *p, const wh_tok_ids *ids, size_t n_prompt, const double moved[2])
 {
     const float hidden[64] = {1};
-    double plain = wh_prm_score_state(p, hidden, WH_ARITHMETIC_NONE), looked;
+    double plain = wh_prm_score_state(p, hidden, (wh_prm_evidence){0}), looked;
     size_t seen = 0;
     for (size_t n = n_prompt; n < ids->len; n++)
         if (wh_prm_look(p, &looked, ids->data, n, n_prompt, ids->data[n], hidden)) assert_true(fabs(shift(looked, plain) - moved[seen++]) < 1e-9);
     assert_int_equal(seen, 2);
 }
 
-static void score_sums_as_tokens(outcome *out, const wh_prm_opts *o, const double moved[2])
+static void score_sums_as_tokens(outcome *out, const wh_prm_opts *o, bool ended, const double moved[2])
 {
     policy q = open_policy();
     const wh_prm_policy on = {FOLDER "judge.gguf", q.model, q.tok, q.chat, q.engine};
@@ -187,8 +188,8 @@ static void score_sums_as_tokens(outcome *out, const wh_prm_opts *o, const doubl
     assert_int_equal(wh_chat_encode_problem(q.chat, &ids, (wh_tok_str){"q", 1}, (wh_tok_str){"", 0}, NULL), WH_OK);
     size_t n_prompt = ids.len;
     assert_int_equal(wh_tok_encode(q.tok, &ids, sums_text, sizeof sums_text - 1, WH_TOK_NO_PREFIX, NULL), WH_OK);
-    const wh_prm_spec s = {.question = "q", .steps = sums, .n_steps = SUMS, .n_new = SUMS, .prefix = ids.data, .n_prefix = ids.len,
-                           .n_prompt = n_prompt, .on_done = on_done, .user = out};
+    const wh_prm_spec s = {.question = sums_question, .steps = sums, .n_steps = SUMS, .n_new = SUMS, .ended = ended, .prefix = ids.data,
+                           .n_prefix = ids.len, .n_prompt = n_prompt, .on_done = on_done, .user = out};
     submit(p, &s);
     run_policy(&q);
     look_at_sums(p, &ids, n_prompt, moved);
@@ -198,7 +199,7 @@ static void score_sums_as_tokens(outcome *out, const wh_prm_opts *o, const doubl
 }
 
 /* By texts, by the policy's tokens, and in passing. */
-static void arithmetic_moves_the_scores(void **state)
+static void evidence_moves_the_scores(void **state)
 {
     (void)state;
     static const edit rules[] = {{.key = "whet.head.step", .text = "blank_line"}, {.key = "whet.head.step", .text = "before_blank_line"}};
@@ -208,19 +209,21 @@ static void arithmetic_moves_the_scores(void **state)
     assert_true(fd >= 0);
     close(fd);
     for (size_t rule = 0; rule < 2; rule++) {
-        outcome texts[2], tokens[2]; /* without and with arithmetic */
+        outcome texts[3], tokens[3]; /* without evidence, with it, and with it at the end of a solution */
         memset(texts, 0, sizeof texts);
         memset(tokens, 0, sizeof tokens);
         write_edited(path, "head.gguf", &rules[rule]);
-        for (size_t with = 0; with < 2; with++) {
+        for (size_t with = 0; with < 3; with++) {
             const wh_prm_opts o = {.head = path, .calibration = with ? &sums_count : NULL, .engine = {.memory = (size_t)64 << 20, .max_rows = 4, .chunk = 48}};
-            score_sums_as_texts(&texts[with], &o);
-            score_sums_as_tokens(&tokens[with], &o, with ? sums_moved : still);
+            score_sums_as_texts(&texts[with], &o, with == 2);
+            score_sums_as_tokens(&tokens[with], &o, with == 2, with ? sums_moved : still);
         }
-        for (size_t i = 0; i < SUMS; i++) {
-            assert_true(fabs(shift(texts[1].scores[i], texts[0].scores[i]) - sums_moved[i]) < 1e-9);
-            assert_true(fabs(shift(tokens[1].scores[i], tokens[0].scores[i]) - sums_moved[i]) < 1e-9);
-        }
+        for (size_t with = 1; with < 3; with++)
+            for (size_t i = 0; i < SUMS; i++) {
+                double moved = sums_moved[i] - (with == 2 && i + 1 == SUMS ? 1 : 0);
+                assert_true(fabs(shift(texts[with].scores[i], texts[0].scores[i]) - moved) < 1e-9);
+                assert_true(fabs(shift(tokens[with].scores[i], tokens[0].scores[i]) - moved) < 1e-9);
+            }
     }
     unlink(path);
 }
@@ -380,7 +383,7 @@ int main(void)
         cmocka_unit_test(a_head_reads_the_policys_own_tokens),
         cmocka_unit_test(heads_read_any_layers),
         cmocka_unit_test(calibration_bends_the_scores),
-        cmocka_unit_test(arithmetic_moves_the_scores),
+        cmocka_unit_test(evidence_moves_the_scores),
         cmocka_unit_test(a_prm_shares_the_policys_weights),
         cmocka_unit_test(a_head_on_the_policy_comes_in_passing),
     };
