@@ -7,7 +7,7 @@
  * came to, and does what is missing. So it ends as if it had never been killed.
  *
  * That holds because decisions rest on FLOPs by formula: a prompt is computed once, but for what all prompts begin with,
- * which is computed for the first. Prompts that are read again, after a kill or for lack of memory, come on top. */
+ * which is computed for the first, before anything is sampled. Prompts that are read again, after a kill or for lack of memory, come on top. */
 #include "app/eval.h"
 #include "app/interrupt.h"
 #include "app/json.h"
@@ -35,7 +35,7 @@ typedef struct gathered {
     bool            right[WH_PLAN_MOST];
     wh_eval_result  sum;
     double          pass; /* as the prompt lets expect */
-    wh_ledger       asked; /* what it cost to ask */
+    wh_ledger       asked; /* what was computed before anything was sampled */
 } gathered;
 
 typedef struct spending {
@@ -44,23 +44,23 @@ typedef struct spending {
     gathered         *list; /* one per problem */
     wh_driver        *d;
     size_t            wave;
+    double            beginning; /* FLOPs of what all prompts begin with, when nobody asks: no problem has spent them */
 } spending;
 
 static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems"); }
 
 /* ---- a problem ------------------------------------------------------------------------------------------------------ */
 
-/* Tokens that all prompts begin with, as far as they are computed once: all of them where prompts are read one after the
- * other, because each is judged; whole blocks of the KV cache where they may all be under way at once. */
-static size_t shared_tokens(const wh_tok_ids *prompts, size_t n, bool judged)
+/* Tokens that all prompts begin with; the last of a prompt is its own, because samples begin with it. */
+static size_t shared_tokens(const wh_tok_ids *prompts, size_t n)
 {
-    size_t same = prompts[0].len;
+    size_t same = prompts[0].len - 1;
     for (size_t i = 1; i < n; i++) {
         size_t k = 0;
-        while (k < same && k < prompts[i].len && prompts[i].data[k] == prompts[0].data[k]) k++;
+        while (k < same && k + 1 < prompts[i].len && prompts[i].data[k] == prompts[0].data[k]) k++;
         same = k;
     }
-    return judged ? same : same - same % WH_KV_BLOCK;
+    return same;
 }
 
 static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_ids *prompts, wh_err *err)
@@ -73,7 +73,7 @@ static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_
     wh_case_init(&g->c, &v->spend.live, prompts[index].len, prm.question, g->pass);
     wh_view_expect(&g->c.view);
     if (v->spend.live.policy->whole_set) {
-        if (index > 0) g->c.shared = shared_tokens(prompts, v->data.n, v->spend.judge != NULL);
+        if (index > 0 || !v->spend.judge) g->c.shared = shared_tokens(prompts, v->data.n);
         g->c.view.scoring = v->spend.live.task.has_prm; /* scored as they come */
     }
     if (v->spend.judge) wh_case_asked(&g->c, wh_spend_asking(&v->spend, &v->costs.policy, prompts[index].len));
@@ -310,7 +310,7 @@ typedef struct ahead {
 static double left_of(const spending *s, double total)
 {
     for (size_t i = 0; i < s->v->data.n; i++) total -= s->list[i].c.view.spent;
-    return total;
+    return total - s->beginning;
 }
 
 static void decide_wave(spending *s, ahead *a, double total)
@@ -381,12 +381,17 @@ static wh_code spend_set(spending *s, wh_err *err)
 }
 
 /* What the prompts let expect, one after the other, before anything is sampled. For sets of all problems, those that are
- * closed too: their waves are decided again. */
+ * closed too: their waves are decided again. Where nobody asks, what the prompts of a set begin with is read now: once, whichever
+ * of them are under way together. */
 static wh_code ask_all(spending *s, wh_err *err)
 {
     wh_eval *v = s->v;
+    size_t same = v->spend.live.policy->whole_set && !v->spend.judge ? shared_tokens(s->prompts, v->data.n) : 0;
+    if (same) WH_TRY(wh_spend_read(&s->list[0].asked, v->l.engine, s->prompts[0].data, same, err));
+    s->beginning = wh_strategy_compute(&v->costs.policy, 0, (double)same, 0);
     for (size_t i = 0; i < v->data.n && !wh_interrupt_asked(); i++) {
         s->list[i].pass = NAN;
+        if (!v->spend.judge) continue;
         if (v->done[i] && !v->spend.live.policy->whole_set) continue;
         WH_TRY(wh_spend_ask(&s->list[i].pass, &s->list[i].asked, &v->spend, v->l.engine, s->prompts[i].data, s->prompts[i].len, err));
     }

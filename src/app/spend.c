@@ -172,9 +172,20 @@ static void on_judged(void *user, double pass)
     *(question *)user = (question){pass, true};
 }
 
+static wh_ledger work_since(const wh_ledger *before, const wh_engine *engine)
+{
+    wh_engine_stats now;
+    wh_engine_get_stats(engine, &now);
+    return (wh_ledger){.linear = now.ledger.linear - before->linear,
+                       .attention = now.ledger.attention - before->attention,
+                       .head = now.ledger.head - before->head,
+                       .prefill_tokens = now.ledger.prefill_tokens - before->prefill_tokens,
+                       .reused_tokens = now.ledger.reused_tokens - before->reused_tokens};
+}
+
 wh_code wh_spend_ask(double *pass, wh_ledger *cost, const wh_spend *s, wh_engine *engine, const int32_t *prompt, size_t n, wh_err *err)
 {
-    wh_engine_stats before, after;
+    wh_engine_stats before;
     question q = {NAN, false};
     *pass = NAN;
     *cost = (wh_ledger){0};
@@ -182,13 +193,21 @@ wh_code wh_spend_ask(double *pass, wh_ledger *cost, const wh_spend *s, wh_engine
     wh_engine_get_stats(engine, &before);
     WH_TRY(wh_difficulty_ask(s->judge, engine, prompt, n, on_judged, &q, err));
     for (bool idle = false; !idle && !q.done;) WH_TRY(wh_engine_step(engine, &idle, err));
-    wh_engine_get_stats(engine, &after);
     *pass = q.pass;
-    *cost = (wh_ledger){.linear = after.ledger.linear - before.ledger.linear,
-                        .attention = after.ledger.attention - before.ledger.attention,
-                        .head = after.ledger.head - before.ledger.head + wh_difficulty_flops(s->judge),
-                        .prefill_tokens = after.ledger.prefill_tokens - before.ledger.prefill_tokens,
-                        .reused_tokens = after.ledger.reused_tokens - before.ledger.reused_tokens};
+    *cost = work_since(&before.ledger, engine);
+    cost->head += wh_difficulty_flops(s->judge);
+    return WH_OK;
+}
+
+wh_code wh_spend_read(wh_ledger *cost, wh_engine *engine, const int32_t *tokens, size_t n, wh_err *err)
+{
+    wh_engine_stats before;
+    size_t last = n - 1;
+    const wh_score_spec all = {.prefix = tokens, .n_prefix = n, .positions = &last, .n_positions = 1, .what = WH_SCORE_HIDDEN};
+    wh_engine_get_stats(engine, &before);
+    WH_TRY(wh_engine_score(engine, NULL, &all, err));
+    for (bool idle = false; !idle;) WH_TRY(wh_engine_step(engine, &idle, err));
+    *cost = work_since(&before.ledger, engine);
     return WH_OK;
 }
 

@@ -44,7 +44,9 @@ wh_code wh_spend_open(wh_spend *s, const wh_costs *costs, const wh_loaded *polic
 /* After the policy's engine was made, which must be idle: what the prompt lets expect, and what it cost to ask, the prompt
  * included. NAN and nothing: there is no head. */
 wh_code wh_spend_ask(double *pass, wh_ledger *cost, const wh_spend *s, wh_engine *engine, const int32_t *prompt, size_t n, wh_err *err);
-/* What of it is not the prompt. */
+/* Read n tokens that prompts begin with, so that they find them in the KV cache. */
+wh_code wh_spend_read(wh_ledger *cost, wh_engine *engine, const int32_t *tokens, size_t n, wh_err *err);
+/* What of asking is not the prompt. */
 double  wh_spend_asking(const wh_spend *s, const wh_cost *cost, size_t prompt);
 /* Before the engine is freed. */
 void    wh_spend_free(wh_spend *s);
