@@ -89,6 +89,9 @@ static wh_code try_profile(const options *o, wh_err *err)
     const wh_vote_opts opts = {.aggregate = WH_AGGREGATE_last};
     wh_code code = wh_bank_read(&bank, o->bank, err);
     if (code == WH_OK) code = wh_profile_read(&profile, o->tried, err);
+    const json_t *prm = json_is_null(json_object_get(profile.json, "prm")) ? NULL : json_object_get(bank.header, "prm"); /* else it looks at no score */
+    const char *other = code == WH_OK ? wh_profile_differs(&profile, json_object_get(bank.header, "policy"), prm) : NULL;
+    if (other) wh_out_note("%s was fitted for another %s than the samples' of %s\n", o->tried, other, o->bank);
     if (code == WH_OK) code = describe_estimators(&bank, &profile, &opts, err);
     wh_profile_free(&profile);
     wh_bank_free(&bank);

@@ -36,6 +36,13 @@ check plan $m --budget 40M --profile p.json --json --scheduler fixed:n=3 'What i
 check solve $m --budget 40M --profile p.json 'What is 1 + 1?'
 sed 's/"sha256": "[0-9a-f]/"sha256": "x/' p.json >other.json
 check plan $m --budget 40M --profile other.json 'What is 1 + 1?'
+replay_note() { "$whet" replay --bank b --budget 2x --orders 2 --bootstrap 100 "$@" 2>&1 >/dev/null | grep fitted || echo "fits the bank"; }
+replay_note --profile p.json
+replay_note --profile other.json
+sed 's/"prm": null/"prm": {"kind": "head"}/' p.json >scored.json
+replay_note --profile scored.json # votes alone weigh no score
+check calibrate --bank b --profile other.json | grep fitted
+check calibrate --bank b --profile scored.json | grep fitted
 check plan $m 'What is 1 + 1?'
 check plan $m --time 3s 'What is 1 + 1?'
 check calibrate --bank b

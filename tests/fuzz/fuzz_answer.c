@@ -1,8 +1,9 @@
 /* fuzz answer: the input is one text or two, parted by a zero byte. Properties: nothing crashes; what is extracted
  * stands in the text; an answer that is not empty is in its own group and grades equal to itself; the equality of
- * groups is symmetric; equations are checked line by line. */
+ * groups is symmetric; equations are checked line by line; a text leaves none of its own numbers out. */
 #include "answer/answer.h"
 #include "answer/arithmetic.h"
+#include "answer/numbers.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     HOLDS(wh_answer_equal(&a[0], &a[1]) == wh_answer_equal(&a[1], &a[0]));
     check_arithmetic(text[0], n[0]);
+    for (int i = 0; i < 2; i++) HOLDS(!wh_numbers_left_out(text[i], n[i], text[i], n[i]));
+    (void)wh_numbers_left_out(text[0], n[0], text[1], n[1]);
     bool equal;
     HOLDS(wh_answer_grade(&equal, text[0], n[0], text[1], n[1], NULL) == WH_OK);
     for (int i = 0; i < 2; i++) {
