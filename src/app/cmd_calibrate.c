@@ -82,6 +82,14 @@ static wh_code describe(const wh_bank *b, const wh_profile *p, const wh_vote_opt
 
 /* ---- the work ------------------------------------------------------------------------------------------------------------- */
 
+/* A profile without a PRM looks at no score. */
+static void say_if_other(const options *o, const wh_bank *b, const wh_profile *p)
+{
+    const json_t *prm = json_is_null(json_object_get(p->json, "prm")) ? NULL : json_object_get(b->header, "prm");
+    const char *other = wh_profile_differs(p, json_object_get(b->header, "policy"), prm);
+    if (other) wh_out_note("%s was fitted for another %s than the samples' of %s\n", o->tried, other, o->bank);
+}
+
 static wh_code try_profile(const options *o, wh_err *err)
 {
     wh_bank bank;
@@ -89,9 +97,7 @@ static wh_code try_profile(const options *o, wh_err *err)
     const wh_vote_opts opts = {.aggregate = WH_AGGREGATE_last};
     wh_code code = wh_bank_read(&bank, o->bank, err);
     if (code == WH_OK) code = wh_profile_read(&profile, o->tried, err);
-    const json_t *prm = json_is_null(json_object_get(profile.json, "prm")) ? NULL : json_object_get(bank.header, "prm"); /* else it looks at no score */
-    const char *other = code == WH_OK ? wh_profile_differs(&profile, json_object_get(bank.header, "policy"), prm) : NULL;
-    if (other) wh_out_note("%s was fitted for another %s than the samples' of %s\n", o->tried, other, o->bank);
+    if (code == WH_OK) say_if_other(o, &bank, &profile);
     if (code == WH_OK) code = describe_estimators(&bank, &profile, &opts, err);
     wh_profile_free(&profile);
     wh_bank_free(&bank);

@@ -7,7 +7,8 @@
  * came to, and does what is missing. So it ends as if it had never been killed.
  *
  * That holds because decisions rest on FLOPs by formula: a prompt is computed once, but for what all prompts begin with,
- * which is computed for the first, before anything is sampled. Prompts that are read again, after a kill or for lack of memory, come on top. */
+ * which is computed before anything is sampled. Prompts that are read again, after a kill or for lack of memory, come on
+ * top. */
 #include "app/eval.h"
 #include "app/interrupt.h"
 #include "app/json.h"
@@ -381,8 +382,8 @@ static wh_code spend_set(spending *s, wh_err *err)
 }
 
 /* What the prompts let expect, one after the other, before anything is sampled. For sets of all problems, those that are
- * closed too: their waves are decided again. Where nobody asks, what the prompts of a set begin with is read now: once, whichever
- * of them are under way together. */
+ * closed too: their waves are decided again. Where nobody asks, what the prompts of a set begin with is read now: once,
+ * whichever of them will be under way together. */
 static wh_code ask_all(spending *s, wh_err *err)
 {
     wh_eval *v = s->v;

@@ -39,7 +39,7 @@ wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err 
         if (*at != ',') break;
     }
     if (*at || n < 2 || n == 3)
-        return wh_err_set(err, WH_ERR_ARG, "a calibration is two numbers, like 0.7,-0.2, or four, or five, not '%.40s'", text);
+        return wh_err_set(err, WH_ERR_ARG, "a calibration is 2, 4 or 5 numbers, like 0.7,-0.2, not '%.40s'", text);
     *out = (wh_prm_calibration){.slope = value[0], .offset = value[1], .fails = value[2], .holds = value[3], .omits = value[4]};
     if (!(out->slope > 0)) return wh_err_set(err, WH_ERR_ARG, "a calibration needs a slope above 0, not '%.40s'", text);
     return WH_OK;
