@@ -85,8 +85,7 @@ static wh_code describe(const wh_bank *b, const wh_profile *p, const wh_vote_opt
 /* A profile without a PRM looks at no score. */
 static void say_if_other(const options *o, const wh_bank *b, const wh_profile *p)
 {
-    const json_t *prm = json_is_null(json_object_get(p->json, "prm")) ? NULL : json_object_get(b->header, "prm");
-    const char *other = wh_profile_differs(p, json_object_get(b->header, "policy"), prm);
+    const char *other = wh_profile_differs(p, b->header, !json_is_null(json_object_get(p->json, "prm")));
     if (other) wh_out_note("%s was fitted for another %s than the samples' of %s\n", o->tried, other, o->bank);
 }
 

@@ -246,8 +246,8 @@ static wh_code replay_all(work *w, wh_err *err)
         return wh_err_set(err, WH_ERR_ARG, "--vote %s weighs scores, and %s has none", w->o->vote, w->o->bank);
     if (w->rival_vote->needs_scores && !w->bank.scored)
         return wh_err_set(err, WH_ERR_ARG, "--against %s weighs scores, and %s has none", w->o->against, w->o->bank);
-    const char *other = wh_profile_differs(&w->profile, json_object_get(w->bank.header, "policy"), json_object_get(w->bank.header, "prm"));
-    if (other && (rule.vote->needs_scores || strcmp(other, "PRM") != 0))
+    const char *other = wh_profile_differs(&w->profile, w->bank.header, rule.vote->needs_scores);
+    if (other)
         wh_out_note("%s was fitted for another %s than the samples' of %s\n", w->o->profile, other, w->o->bank);
     WH_TRY(each_policy(w, NULL, err));
     list_ns(w);

@@ -45,7 +45,8 @@ typedef struct spending {
     gathered         *list; /* one per problem */
     wh_driver        *d;
     size_t            wave;
-    double            beginning; /* FLOPs of what all prompts begin with, when nobody asks: no problem has spent them */
+    size_t            same;      /* tokens that the prompts of a set begin with: computed once, before everything */
+    double            beginning; /* the FLOPs of that, which no problem has spent */
 } spending;
 
 static wh_code no_memory(wh_err *err) { return wh_err_set(err, WH_ERR_NOMEM, "no memory for the problems"); }
@@ -64,22 +65,24 @@ static size_t shared_tokens(const wh_tok_ids *prompts, size_t n)
     return same;
 }
 
-static wh_code open_problem(gathered *g, wh_eval *v, size_t index, const wh_tok_ids *prompts, wh_err *err)
+static wh_code open_problem(spending *s, size_t index, wh_err *err)
 {
+    wh_eval *v = s->v;
+    gathered *g = &s->list[index];
     wh_prm_sizes prm;
     g->v = v;
     g->index = index;
     g->q = &v->data.list[index];
     WH_TRY(wh_forecast_prm(&prm, v->reward.prm, v->reward.attached, g->q->problem, err));
-    wh_case_init(&g->c, &v->spend.live, prompts[index].len, prm.question, g->pass);
+    wh_case_init(&g->c, &v->spend.live, s->prompts[index].len, prm.question, g->pass);
     wh_view_expect(&g->c.view);
     if (v->spend.live.policy->whole_set) {
-        if (index > 0 || !v->spend.judge) g->c.shared = shared_tokens(prompts, v->data.n);
+        g->c.shared = s->same;
         g->c.view.scoring = v->spend.live.task.has_prm; /* scored as they come */
     }
-    if (v->spend.judge) wh_case_asked(&g->c, wh_spend_asking(&v->spend, &v->costs.policy, prompts[index].len));
+    if (v->spend.judge) wh_case_asked(&g->c, wh_spend_asking(&v->spend, &v->costs.policy, s->prompts[index].len));
     g->sum.policy = g->asked;
-    g->sum.sizes = (wh_sizes){.problems = 1, .prompt_tokens = prompts[index].len, .prm_prompt_tokens = prm.question};
+    g->sum.sizes = (wh_sizes){.problems = 1, .prompt_tokens = s->prompts[index].len, .prm_prompt_tokens = prm.question};
     g->open = true;
     return WH_OK;
 }
@@ -225,7 +228,7 @@ static wh_code spend_alone(spending *s, wh_err *err)
     for (bool idle = false; code == WH_OK && !idle;) {
         for (; code == WH_OK && next < v->data.n && wh_driver_active(s->d) < flying && !wh_interrupt_asked(); next++) {
             if (v->done[next]) continue;
-            code = open_problem(&s->list[next], v, next, s->prompts, err);
+            code = open_problem(s, next, err);
             if (code == WH_OK) code = begin_part(s, &s->list[next], err);
         }
         if (code == WH_OK) code = step(s, &idle, err);
@@ -278,7 +281,7 @@ static wh_code apply_part(spending *s, gathered *g, const json_t *part, wh_err *
     const json_t *answers = json_object_get(part, "answers"), *lists = json_object_get(part, "scores");
     size_t index = g->index, n = json_array_size(answers);
     close_problem(g);
-    WH_TRY(open_problem(g, s->v, index, s->prompts, err));
+    WH_TRY(open_problem(s, index, err));
     for (size_t i = 0; i < n && i < WH_PLAN_MOST; i++) {
         const json_t *list = json_array_get(lists, i);
         size_t k = json_array_size(list);
@@ -363,7 +366,7 @@ static wh_code spend_set(spending *s, wh_err *err)
     double total = isfinite(v->spend.total) ? v->spend.total : v->spend.live.budget * (double)n;
     ahead a = {wh_mem_zalloc(n, sizeof *a.list), wh_mem_alloc(n, sizeof *a.picks), 0};
     wh_code code = a.list && a.picks ? WH_OK : no_memory(err);
-    for (size_t i = 0; code == WH_OK && i < n; i++) code = open_problem(&s->list[i], v, i, s->prompts, err);
+    for (size_t i = 0; code == WH_OK && i < n; i++) code = open_problem(s, i, err);
     for (; code == WH_OK; s->wave++) {
         decide_wave(s, &a, total);
         if (!a.n) break;
@@ -381,20 +384,26 @@ static wh_code spend_set(spending *s, wh_err *err)
     return code;
 }
 
+/* What the prompts of a set begin with is read once, whichever of them will be under way together. */
+static wh_code read_beginning(spending *s, wh_err *err)
+{
+    wh_eval *v = s->v;
+    s->same = v->spend.live.policy->whole_set ? shared_tokens(s->prompts, v->data.n) : 0;
+    s->beginning = wh_strategy_compute(&v->costs.policy, 0, (double)s->same, 0);
+    return s->same ? wh_spend_read(&s->list[0].asked, v->l.engine, s->prompts[0].data, s->same, err) : WH_OK;
+}
+
 /* What the prompts let expect, one after the other, before anything is sampled. For sets of all problems, those that are
- * closed too: their waves are decided again. Where nobody asks, what the prompts of a set begin with is read now: once,
- * whichever of them will be under way together. */
+ * closed too: their waves are decided again. */
 static wh_code ask_all(spending *s, wh_err *err)
 {
     wh_eval *v = s->v;
-    size_t same = v->spend.live.policy->whole_set && !v->spend.judge ? shared_tokens(s->prompts, v->data.n) : 0;
-    if (same) WH_TRY(wh_spend_read(&s->list[0].asked, v->l.engine, s->prompts[0].data, same, err));
-    s->beginning = wh_strategy_compute(&v->costs.policy, 0, (double)same, 0);
     for (size_t i = 0; i < v->data.n && !wh_interrupt_asked(); i++) {
         s->list[i].pass = NAN;
-        if (!v->spend.judge) continue;
         if (v->done[i] && !v->spend.live.policy->whole_set) continue;
-        WH_TRY(wh_spend_ask(&s->list[i].pass, &s->list[i].asked, &v->spend, v->l.engine, s->prompts[i].data, s->prompts[i].len, err));
+        wh_ledger cost;
+        WH_TRY(wh_spend_ask(&s->list[i].pass, &cost, &v->spend, v->l.engine, s->prompts[i].data, s->prompts[i].len, err));
+        wh_ledger_add(&s->list[i].asked, &cost);
     }
     return WH_OK;
 }
@@ -410,6 +419,7 @@ wh_code wh_eval_spend(wh_eval *v, const wh_tok_ids *prompts, wh_err *err)
     wh_code code = wh_driver_create(&s.d, &backend, &opts, err);
     v->err = err;
     v->began = v->last = wh_clock_now();
+    if (code == WH_OK) code = read_beginning(&s, err);
     if (code == WH_OK) code = ask_all(&s, err);
     if (code == WH_OK) code = v->spend.live.policy->whole_set ? spend_set(&s, err) : spend_alone(&s, err);
     wh_driver_free(s.d);

@@ -135,7 +135,7 @@ static void count_slips(size_t fails[2], size_t omits[2], const wh_fit_data *d)
     for (size_t i = 0; i < d->n; i++)
         for (size_t k = 0; k < d->problems[i].n; k++) {
             const wh_fit_sample *s = &d->problems[i].samples[k];
-            wh_prm_evidence all = wh_features_evidence(&d->problems[i], s, SIZE_MAX - 1, true);
+            wh_prm_evidence all = wh_features_evidence(&d->problems[i], s, SIZE_MAX, true);
             fails[s->right] += all.equations == WH_ARITHMETIC_FAILS;
             omits[s->right] += all.omits;
         }

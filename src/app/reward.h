@@ -22,6 +22,11 @@ enum { WH_REWARD_OPTIONS = 8 };
 #define WH_REWARD_GROUP(values) {"Reward and vote", wh_reward_options, WH_REWARD_OPTIONS, values, NULL}
 
 /* From "A,B" or "A,B,F,H" as a person types it, and for a journal's header. */
+/* Of an option that takes a calibration. */
+#define WH_CALIBRATION_SHAPE "A,B[,F,H[,O]]"
+#define WH_CALIBRATION_HELP                                                                                                  \
+    "make scores probabilities: log-odds A times what they were, plus B, plus F where an equation so far fails, H where all " \
+    "hold, O where a solution leaves out a number of the problem (default: as the PRM's file says)"
 wh_code wh_reward_calibration(wh_prm_calibration *out, const char *text, wh_err *err);
 json_t *wh_reward_calibration_json(const wh_prm_calibration *c);
 

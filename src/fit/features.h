@@ -71,7 +71,7 @@ wh_code wh_features_compute(wh_features *f, const wh_features_trunk *trunk, cons
 /* The numbers of the layers `layers` (of those that are there) of one state, as floats; out (n_layers · d). */
 void    wh_features_get(const wh_features *f, float *out, const wh_feature *x, size_t row, const uint32_t *layers, size_t n_layers);
 
-/* What the text of a sample shows up to its step `row`, which is its last or not. */
+/* What the text of a sample shows up to its step `row` (SIZE_MAX: all), which is its last or not. */
 wh_prm_evidence wh_features_evidence(const wh_fit_problem *p, const wh_fit_sample *s, size_t row, bool last);
 
 /* WH_ERR_IO: the last states may not have reached the disk. */

@@ -137,12 +137,14 @@ void wh_profile_free(wh_profile *p)
 
 static bool is_none(const json_t *x) { return !x || json_is_null(x); }
 
-const char *wh_profile_differs(const wh_profile *p, const json_t *policy, const json_t *prm)
+const char *wh_profile_differs(const wh_profile *p, const json_t *header, bool scores)
 {
-    const json_t *own = json_object_get(p->json, "policy"), *own_prm = json_object_get(p->json, "prm");
+    const json_t *own = json_object_get(p->json, "policy"), *policy = json_object_get(header, "policy");
+    const json_t *own_prm = json_object_get(p->json, "prm"), *prm = json_object_get(header, "prm");
     if (is_none(own)) return NULL; /* priors, or one made by hand */
     if (!json_equal(json_object_get(own, "sha256"), json_object_get(policy, "sha256"))) return "policy";
-    return is_none(own_prm) && is_none(prm) ? NULL : json_equal(own_prm, prm) ? NULL : "PRM";
+    bool same = is_none(own_prm) ? is_none(prm) : json_equal(own_prm, prm);
+    return scores && !same ? "PRM" : NULL;
 }
 
 const json_t *wh_profile_params(const wh_profile *p, const char *policy)

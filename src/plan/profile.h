@@ -59,9 +59,9 @@ wh_code wh_profile_take(wh_profile *out, json_t *json, const char *name, wh_err 
 wh_code wh_profile_read(wh_profile *out, const char *path, wh_err *err);
 void    wh_profile_free(wh_profile *p);
 
-/* What samples of this policy and this PRM (as in headers of banks; NULL or null: none) differ in from those it was fitted on:
- * "policy", "PRM"; NULL: nothing, or it does not say. */
-const char *wh_profile_differs(const wh_profile *p, const json_t *policy, const json_t *prm);
+/* What samples differ in from those it was fitted on, by the header of their bank: "policy" or, where scores count, "PRM";
+ * NULL: nothing, or it does not say. */
+const char *wh_profile_differs(const wh_profile *p, const json_t *header, bool scores);
 
 /* The parameters it gives a policy of plan/policy.def, an object by name; NULL: none. */
 const json_t *wh_profile_params(const wh_profile *p, const char *policy);

@@ -39,22 +39,20 @@ static double log_odds(double score) { return log(score / (1 - score)); }
 static double shift(double score, double by) { return 1 / (1 + exp(-(log_odds(score) + by))); }
 
 /* Weights that overflow make no number; such a score is 0, so that it ranks last. */
-static double score_at(wh_prm *p, const float *values, size_t width, wh_arithmetic_verdict equations)
+static double score_at(wh_prm *p, const float *values, size_t width, wh_prm_evidence evidence)
 {
     double score = p->head ? p->kind->score(wh_prm_mlp_run(p->head, values), wh_prm_mlp_outputs(p->head))
                            : p->kind->score(values, width);
     const wh_prm_calibration *c = &p->calibration;
-    bool as_it_is = c->slope == 1 && c->offset == 0 && c->fails == 0 && c->holds == 0;
-    if (!as_it_is) score = wh_prm_calibrate(c, log_odds(score), (wh_prm_evidence){.equations = equations});
+    bool as_it_is = c->slope == 1 && c->offset == 0 && c->fails == 0 && c->holds == 0 && c->omits == 0;
+    if (!as_it_is) score = wh_prm_calibrate(c, log_odds(score), evidence);
     return score >= 0 ? score : 0;
 }
 
-/* What a solution leaves out moves the score that it has without, because a probe has marked that one already. */
 double wh_prm_score_state(wh_prm *p, const float *state, wh_prm_evidence evidence)
 {
     p->head_flops += p->cost.head;
-    double score = score_at(p, state, 0, evidence.equations);
-    return evidence.omits ? shift(score, p->calibration.omits) : score;
+    return score_at(p, state, 0, evidence);
 }
 
 static void put_tokens(wh_buf *text, const wh_prm *p, const int32_t *tokens, size_t n)
@@ -173,7 +171,8 @@ static void link_ticket(ticket **list, ticket *t)
     *list = t;
 }
 
-/* The owner is told; the last score that is its own stands for the steps beyond it too. */
+/* The owner is told; the last score that is its own stands for the steps beyond it too. What a solution leaves out moves the
+ * score that its end has without, because a probe may have marked that one. */
 static void answer(ticket *t, wh_prm_result *r)
 {
     unlink_ticket(t);
@@ -197,7 +196,7 @@ static void on_values(void *user, const wh_score_result *r)
         const float *values = r->values;
         for (size_t i = 0; i < t->n_own; i++) {
             if (!isnan(t->scores[i])) continue;
-            t->scores[i] = score_at(p, values, r->width, t->equations[i]);
+            t->scores[i] = score_at(p, values, r->width, (wh_prm_evidence){.equations = t->equations[i]});
             values += r->width;
         }
         uint64_t flops = p->head ? r->n_positions * p->cost.head : 0;
